@@ -146,6 +146,36 @@ async fn files_go_in_and_come_out() {
 }
 
 #[tokio::test]
+async fn what_a_call_has_closed_comes_out_all_the_same() {
+    let Some((bench, guest)) = awake().await else {
+        return;
+    };
+    for closing in [
+        "chmod 000 $OUTPUT_DIR",
+        "chmod 300 $OUTPUT_DIR",
+        "chmod 000 $OUTPUT_DIR/a $OUTPUT_DIR",
+        "chmod 000 $OUTPUT_DIR/..",
+    ] {
+        let output_dir = new_output_dir();
+        let call = ExecCall {
+            kind: ExecKind::Bash(format!("printf x > $OUTPUT_DIR/a; {closing}")),
+            input_dir: INPUT_DIR.to_owned(),
+            output_dir: output_dir.clone(),
+            timeout: Duration::from_mins(1),
+            env: Vec::new(),
+        };
+        let done = guest.exec(call).await.unwrap();
+        let names: Vec<_> = done.outputs.iter().map(|file| file.name.as_str()).collect();
+        assert_eq!(names, ["a"], "{closing}: {done:?}");
+        let mut back = String::new();
+        let mut file = guest.get_file(&output_dir, "a").await.unwrap();
+        file.read_to_string(&mut back).await.unwrap();
+        assert_eq!(back, "x", "{closing}");
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn a_call_over_its_time_ends_with_all_it_started() {
     let Some((bench, guest)) = awake().await else {
         return;

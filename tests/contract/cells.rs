@@ -106,6 +106,60 @@ async fn code_waits_for_its_calls_and_goes_on() {
 }
 
 #[tokio::test]
+async fn calls_of_several_threads_come_in_order() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
+    let code = "import asyncio, concurrent.futures as cf\n\
+        ask = lambda n: asyncio.run(query({'n': n}))\n\
+        with cf.ThreadPoolExecutor(6) as pool: print(list(pool.map(ask, range(6))))";
+    // Each time the threads meet in another order.
+    for round in 0..8 {
+        let tag = round.to_string();
+        let mut step = cell(&guest, &tag, code).await;
+        let mut answered = 0;
+        while let CellStep::Waits(calls) = step {
+            let call = calls.first().expect("a call waits");
+            let text = call.args["n"].to_string();
+            answered += 1;
+            step = go_on(&guest, &tag, call.n, &text).await;
+        }
+        assert_eq!(answered, 6);
+        assert_eq!(out(step), "['0', '1', '2', '3', '4', '5']\n");
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
+async fn a_traceback_shows_the_lines_of_the_cell_as_python_shows_a_files() {
+    let Some(bench) = contract().await else {
+        return;
+    };
+    let guest = wake(&bench, &new_spec(Limits::default())).await;
+    for code in [
+        "x = 1\n1/0",
+        "1/0\n",
+        "# a\u{2028}b\ns = 'a\u{c}b'\n1/0",
+        "if True:\r\n    1/0",
+    ] {
+        let failed = done(cell(&guest, "1", code).await).exec;
+        let shown = String::from_utf8(failed.stderr).unwrap();
+        let script = format!("cat > cell.py <<'PY'\n{code}\nPY\npython3 cell.py");
+        let expected = bash(&guest, &script).await.err;
+        let lines = |text: &str| -> Vec<String> {
+            text.lines()
+                .filter(|line| !line.contains("File "))
+                .map(str::to_owned)
+                .collect()
+        };
+        assert_eq!(lines(&shown), lines(&expected), "{code:?}");
+        assert!(shown.contains("1/0\n    ~^~\n"), "{shown}");
+    }
+    bench.end().await;
+}
+
+#[tokio::test]
 async fn an_interpreter_that_is_killed_for_its_memory_or_time_leaves_a_sound_sandbox() {
     let Some(bench) = contract().await else {
         return;

@@ -186,7 +186,7 @@ pub enum AnswerBody {
         /// Whether an interpreter that ran before is gone, and all that its cells had set.
         state_lost: bool,
     },
-    /// An edit is done; the payload is the content of a view.
+    /// An edit is done; the payload is the content of a view, or the lines of a hunk.
     EditDone { result: EditResult },
     /// An edit is not possible: the file's or the input's fault, never the sandbox's.
     EditFailed {
@@ -309,13 +309,15 @@ pub enum FileType {
     Pdf,
 }
 
-/// A hunk of a unified diff: `lines` start with a blank, `-`, or `+`, and end without a newline.
+/// A hunk of a unified diff: `lines` start with a blank, `-`, or `+`, and end without a newline. They travel in the payload,
+/// with newlines between them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hunk {
     pub old_start: u64,
     pub old_lines: u64,
     pub new_start: u64,
     pub new_lines: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<String>,
 }
 

@@ -94,6 +94,12 @@ impl Directory {
         clear_away(&self.entry(name))
     }
 
+    /// This directory, opened up as [`Self::enter_own`] does.
+    pub(crate) fn usable(self) -> Self {
+        self.make_usable();
+        self
+    }
+
     /// Opens it up if its owner has closed it; fails only where the next step will say so.
     fn make_usable(&self) {
         make_usable(&self.path());

@@ -12,7 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use guest_proto::{Edit, EditErrorKind, EditResult, FileType, Settings};
+use guest_proto::{Edit, EditErrorKind, EditResult, FileType, MAX_PAYLOAD_BYTES, Settings};
 
 use crate::environment::Places;
 
@@ -97,8 +97,11 @@ pub(crate) fn edit(
                     "`old_str` and `new_str` must be text",
                 ));
             };
-            let hunk = replace(settings, &place, path, old, new)?;
-            Ok((EditResult::StrReplace { hunk }, Vec::new()))
+            let mut hunk = replace(settings, &place, path, old, new)?;
+            // A line may be as long as a file, and a header may not.
+            let lines = hunk.as_mut().map(|hunk| std::mem::take(&mut hunk.lines));
+            let lines = lines.unwrap_or_default().join("\n").into_bytes();
+            Ok((EditResult::StrReplace { hunk }, lines))
         }
     }
 }
@@ -373,24 +376,61 @@ fn replace(
         }
     };
     let after = [&before[..at], new, &before[at + old.len()..]].concat();
+    let hunk = diff::hunk(before, &after);
+    let told: usize = hunk
+        .iter()
+        .flat_map(|hunk| &hunk.lines)
+        .map(|line| line.len() + 1)
+        .sum();
+    if told > MAX_PAYLOAD_BYTES {
+        // What cannot be told is not done.
+        return Err(Failure::new(
+            EditErrorKind::Io,
+            format!(
+                "`{path}`: the change takes {told} bytes to tell, and {MAX_PAYLOAD_BYTES} are the most"
+            ),
+        ));
+    }
     if after != before {
         overwrite(place, after.as_bytes()).map_err(|e| reclassify(place, path, &e))?;
     }
-    Ok(diff::hunk(before, &after))
+    Ok(hunk)
 }
 
 /// Where a text occurs first, and how often. Overlapping ones count: which one is meant is unclear.
 fn occurrences(text: &str, wanted: &str) -> (usize, usize) {
-    let mut count = 0;
-    let mut first = 0;
-    let mut from = 0;
-    while let Some(at) = text[from..].find(wanted) {
-        if count == 0 {
-            first = from + at;
-        }
-        count += 1;
-        let step = wanted.chars().next().map_or(1, char::len_utf8);
-        from += at + step;
+    let Some(first) = text.find(wanted) else {
+        return (0, 0);
+    };
+    let step = wanted.chars().next().map_or(1, char::len_utf8);
+    let rest = &text[first + step..];
+    if rest.contains(wanted) {
+        (first, 1 + count(rest.as_bytes(), wanted.as_bytes()))
+    } else {
+        (first, 1)
     }
-    (first, count)
+}
+
+/// How often bytes occur in others, in time that grows with the length of both alone (Knuth, Morris, Pratt): a search that
+/// begins again behind each takes as many times as long as there are of them.
+fn count(text: &[u8], wanted: &[u8]) -> usize {
+    // How much of `wanted` its first bytes end with, but for all of them.
+    let mut ends = vec![0; wanted.len()];
+    let mut matched = 0;
+    for at in 1..wanted.len() {
+        while matched > 0 && wanted[at] != wanted[matched] {
+            matched = ends[matched - 1];
+        }
+        matched += usize::from(wanted[at] == wanted[matched]);
+        ends[at] = matched;
+    }
+    let (mut count, mut matched) = (0, 0);
+    for byte in text {
+        while matched > 0 && (matched == wanted.len() || *byte != wanted[matched]) {
+            matched = ends[matched - 1];
+        }
+        matched += usize::from(*byte == wanted[matched]);
+        count += usize::from(matched == wanted.len());
+    }
+    count
 }

@@ -86,9 +86,11 @@ pub(crate) fn own_input(root: &Path, tag: &str) -> io::Result<Directory> {
     Directory::own(root)?.enter_own(INPUT)?.enter_own(tag)
 }
 
-/// Opens `<files_root>/output/<tag>`, through no link.
+/// Opens `<files_root>/output/<tag>`, through no link; opened up where a call has closed it, as its files are.
 pub(crate) fn open_output(root: &Path, tag: &str) -> io::Result<Directory> {
-    Directory::open(root)?.enter(OUTPUT)?.enter(tag)
+    let root = Directory::open(root)?.usable();
+    let outputs = root.enter(OUTPUT)?.usable();
+    Ok(outputs.enter(tag)?.usable())
 }
 
 fn unless_full(result: io::Result<()>) -> io::Result<()> {

@@ -144,7 +144,8 @@ def main():
             if not batch and not state.answered:
                 return
             state.answered = False
-        send({"calls": batch})
+            # Under the lock: calls of another thread's loop have later numbers, and leave later.
+            send({"calls": batch})
 
     async def call_tool(name, args):
         import asyncio
@@ -306,7 +307,9 @@ def main():
         path, source = cell["path"], cell["code"]
         os.environ["INPUT_DIR"] = cell["input_dir"]
         os.environ["OUTPUT_DIR"] = cell["output_dir"]
-        linecache.cache[path] = (len(source), None, source.splitlines(True), path)
+        # As Python reads a file, which ends its last line.
+        lines = source.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+        linecache.cache[path] = (len(source), None, [line + "\n" for line in lines], path)
         sys.argv = [path]
         space = module.__dict__
         space["__file__"] = path

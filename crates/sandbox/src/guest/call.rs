@@ -274,7 +274,15 @@ impl EditOutcome {
             } => Self::View(View::Pdf(payload)),
             EditResult::View { .. } => return Err(nonsense("text without counters")),
             EditResult::Create { is_file_update } => Self::Create { is_file_update },
-            EditResult::StrReplace { hunk } => Self::StrReplace { hunk },
+            EditResult::StrReplace { mut hunk } => {
+                // A guest of an earlier server has them in its header.
+                if let Some(hunk) = hunk.as_mut().filter(|hunk| hunk.lines.is_empty()) {
+                    let text =
+                        str::from_utf8(&payload).map_err(|_| nonsense("a hunk is not UTF-8"))?;
+                    hunk.lines = text.split('\n').map(str::to_owned).collect();
+                }
+                Self::StrReplace { hunk }
+            }
         })
     }
 }

@@ -141,6 +141,43 @@ async fn what_cannot_be_viewed_gives_an_error_of_its_own_kind_at_once() {
 }
 
 #[tokio::test]
+async fn a_text_that_repeats_itself_is_counted_at_once() {
+    let sandbox = Sandbox::start().await;
+    sandbox.write("aa", "a".repeat(4_000_000).as_bytes());
+    let old = "a".repeat(1_000_000);
+    let error = sandbox.replace("aa", &old, "b").await.unwrap_err();
+    assert_eq!(error.kind, EditErrorKind::InvalidInput);
+    assert!(error.message.contains("occurs 3000001 times"), "{error}");
+    for (text, old, count) in [
+        ("abcabcab", "abcab", 2),
+        ("éaéaé", "éaé", 2),
+        ("aabaab", "aab", 2),
+    ] {
+        sandbox.write("some", text.as_bytes());
+        let error = sandbox.replace("some", old, "x").await.unwrap_err();
+        let told = format!("occurs {count} times");
+        assert!(error.message.contains(&told), "{text}: {error}");
+    }
+    sandbox.write("one", b"aaab");
+    assert!(sandbox.replace("one", "aab", "x").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_change_on_a_line_of_megabytes_is_told() {
+    let sandbox = Sandbox::start().await;
+    let line = "x".repeat(3_000_000);
+    sandbox.write("wide", format!("a\n{line}Q\n").as_bytes());
+    let hunk = sandbox.replace("wide", "Q", "W").await.unwrap().unwrap();
+    assert_eq!(
+        hunk.lines,
+        [" a".to_owned(), format!("-{line}Q"), format!("+{line}W")]
+    );
+    sandbox.write("empty", b"a\n\n\nb\n");
+    let hunk = sandbox.replace("empty", "b", "c").await.unwrap().unwrap();
+    assert_eq!(hunk.lines, [" a", " ", " ", "-b", "+c"]);
+}
+
+#[tokio::test]
 async fn create_makes_directories_and_says_whether_the_file_was_there() {
     let sandbox = Sandbox::start().await;
     assert_eq!(sandbox.create("a/b/c.txt", "one two").await, Ok(false));
