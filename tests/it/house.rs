@@ -328,6 +328,27 @@ fn time_and_ids_come_from_one_place_each() {
     }
 }
 
+/// `value["key"]` that changes what it is asked of makes a member where there is none, and panics on what is no object.
+#[test]
+fn no_member_is_made_by_asking_for_it() {
+    let changes = [".take()", ".as_array_mut()", ".as_object_mut()"];
+    let mut found = Vec::new();
+    for (name, text) in main_sources() {
+        let code = code(&name, &text);
+        let asks = |line: &&str| {
+            changes
+                .iter()
+                .any(|change| line.contains(&format!("\"]{change}")))
+        };
+        found.extend(
+            code.lines()
+                .filter(asks)
+                .map(|line| format!("{name}: {}", line.trim())),
+        );
+    }
+    assert!(found.is_empty(), "ask with `get_mut`: {found:#?}");
+}
+
 #[test]
 fn files_are_short() {
     let mut lengths = Vec::new();

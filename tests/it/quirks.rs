@@ -480,6 +480,45 @@ fn the_page_has_every_row_with_every_value_and_both_profiles() {
 }
 
 #[tokio::test]
+async fn what_lets_more_pass_refuses_nothing_else() {
+    let aliases = vec![(
+        "code_execution_20991231".to_owned(),
+        "code_execution_20250825".to_owned(),
+    )];
+    let server = TestServer::with(|config| config.tool_aliases = aliases).await;
+    server.steps(&json!([{"text": "ok"}])).await;
+    let plain = TestServer::start().await;
+    plain.steps(&json!([{"text": "ok"}])).await;
+    for path in ["/v1/messages", "/v1/messages/count_tokens"] {
+        for body in [
+            json!([]),
+            json!("x"),
+            json!(5),
+            json!({"model": "claude-opus-4-6", "max_tokens": 5}),
+            json!({"model": "claude-opus-4-6", "messages": 7, "tools": 7}),
+            json!({"model": "claude-opus-4-6", "messages": ["x", {"content": ["y"]}], "tools": ["z"]}),
+            prompt("hi"),
+        ] {
+            let told = async |server: &TestServer, quirk: Option<&str>| {
+                let mut request = server.request("POST", path).json(&body);
+                if let Some(quirk) = quirk {
+                    request = request.header("x-sandtable-quirk", quirk);
+                }
+                let response = server.send(&request).await;
+                match response.status {
+                    200 => "200".to_owned(),
+                    status => format!("{status} {}", response.message()),
+                }
+            };
+            let wanted = told(&plain, None).await;
+            assert_eq!(told(&server, None).await, wanted, "{path} {body}");
+            let quirk = Some("weak-refusals=taken");
+            assert_eq!(told(&plain, quirk).await, wanted, "{path} {body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn server_tools_are_counted_or_refused() {
     let server = running(json!([{"text": "x"}])).await;
     let mut body = code_prompt("go");

@@ -149,7 +149,7 @@ impl Response {
         let mut values = if self.is_stream() {
             frames::split(&text)
                 .filter_map(frames::data)
-                .map(|mut data| data["delta"]["stop_reason"].take())
+                .filter_map(|mut data| Some(data.pointer_mut("/delta/stop_reason")?.take()))
                 .collect()
         } else {
             let message = self.body.json()?;
@@ -164,7 +164,7 @@ impl Response {
         let id = if self.is_stream() {
             let text = self.body.text()?;
             let mut events = frames::split(&text).filter_map(frames::data);
-            events.find_map(|mut data| Some(data.get_mut("message")?["id"].take()))?
+            events.find_map(|mut data| Some(data.pointer_mut("/message/id")?.take()))?
         } else {
             self.body.json()?["id"].clone()
         };

@@ -8,7 +8,8 @@ use super::{Body, Response, frames};
 pub fn fail_calls(response: &mut Response, mut code: impl FnMut(&str) -> Option<String>) {
     match &mut response.body {
         Body::Json(message) if message["type"] == "message" => {
-            for block in message["content"].as_array_mut().into_iter().flatten() {
+            let content = message.get_mut("content").and_then(Value::as_array_mut);
+            for block in content.into_iter().flatten() {
                 fail(block, &mut code);
             }
         }

@@ -37,6 +37,34 @@ fn exchange(prompt: &str) -> Exchange {
 }
 
 #[test]
+fn events_of_other_shapes_are_no_reason_and_no_id() {
+    let event = |data: &str| format!("event: x\ndata: {data}\n\n");
+    let odd = [
+        "[1]",
+        "7",
+        "null",
+        r#"{"message":"Overloaded"}"#,
+        r#"{"delta":"Hi"}"#,
+        "[DONE]",
+    ];
+    let text: String = odd.iter().map(|data| event(data)).collect();
+    let of = |text: String| Response {
+        status: 200,
+        headers: vec![("content-type".to_owned(), "text/event-stream".to_owned())],
+        body: Body::Text(text),
+        ..Response::default()
+    };
+    assert_eq!(
+        (of(text.clone()).stop_reason(), of(text.clone()).id()),
+        (None, None)
+    );
+    let more = r#"{"message":{"id":"msg_1"},"delta":{"stop_reason":"end_turn"}}"#;
+    let response = of(text + &event(more));
+    assert_eq!(response.stop_reason().as_deref(), Some("end_turn"));
+    assert_eq!(response.id().as_deref(), Some("msg_1"));
+}
+
+#[test]
 fn a_cassette_is_read_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.yaml");

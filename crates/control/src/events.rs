@@ -35,7 +35,8 @@ fn told(schema: &mut Schema) {
         }
         kind["properties"]["workspace"] = json!({ "type": "string", "description": "Its id." });
         kind["properties"]["at"] = json!({ "type": "string", "format": "date-time", "description": "On the workspace's clock." });
-        if let Some(required) = kind["required"].as_array_mut() {
+        let required = kind.get_mut("required");
+        if let Some(required) = required.and_then(Value::as_array_mut) {
             required.extend(["workspace".into(), "at".into()]);
         }
     }

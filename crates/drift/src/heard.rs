@@ -114,9 +114,9 @@ impl Heard {
             Content::Json(message) => vec![message["usage"].clone()],
             Content::Events(events) => events
                 .into_iter()
-                .map(|(_, mut data)| match data["message"]["usage"].take() {
-                    Value::Null => data["usage"].take(),
-                    usage => usage,
+                .map(|(_, data)| match &data["message"]["usage"] {
+                    Value::Null => data["usage"].clone(),
+                    usage => usage.clone(),
                 })
                 .collect(),
             Content::Lines(_) | Content::Other(_) => Vec::new(),

@@ -256,16 +256,20 @@ impl Tools {
     async fn turn(&self, Parameters(Turn { request_id }): Parameters<Turn>) -> Answer {
         let call = format!("page/turns/{}", encoded(&request_id));
         let mut shown = self.get(&call).await?;
-        let mut turn = shown["entry"].take();
+        let mut take = |key: &str| shown.get_mut(key).map(Value::take).unwrap_or_default();
+        let mut turn = take("entry");
         for key in ["rule", "steps", "miss", "faults", "findings"] {
-            let value = shown[key].take();
-            if !value.is_null() && value != json!([]) {
-                turn[key] = value;
+            let mut value = take(key);
+            // The steps that it has are those of the rule in `list_rules`; these ran.
+            if let (Some(rule), "rule") = (value.as_object_mut(), key) {
+                rule.remove("steps");
             }
-        }
-        // The steps that it has are those of the rule in `list_rules`; these ran.
-        if let Some(rule) = turn["rule"].as_object_mut() {
-            rule.remove("steps");
+            if let Some(turn) = turn
+                .as_object_mut()
+                .filter(|_| !value.is_null() && value != json!([]))
+            {
+                turn.insert(key.to_owned(), value);
+            }
         }
         Ok(pretty(&turn))
     }

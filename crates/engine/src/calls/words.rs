@@ -320,7 +320,8 @@ pub(super) fn call_result(
     block: &ContentBlock,
 ) -> CallResult {
     let content = serde_json::to_value(block)
-        .map(|mut block| block["content"].take())
+        .ok()
+        .and_then(|mut block| Some(block.get_mut("content")?.take()))
         .unwrap_or_default();
     let mut result = CallResult {
         id,

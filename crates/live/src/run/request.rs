@@ -161,7 +161,8 @@ impl Run<'_> {
             if let Some(container) = answer["container"]["id"].as_str() {
                 body["container"] = json!(container);
             }
-            if let Some(messages) = body["messages"].as_array_mut() {
+            let messages = body.get_mut("messages");
+            if let Some(messages) = messages.and_then(Value::as_array_mut) {
                 messages.push(json!({"role": "assistant", "content": answer["content"]}));
                 messages.push(json!({"role": "user", "content": results}));
             }

@@ -152,7 +152,8 @@ pub(super) fn age(value: &mut Value) {
 
 fn age_message(message: &mut Value) {
     age_usage(message);
-    if let Some(blocks) = message["content"].as_array_mut() {
+    let content = message.get_mut("content");
+    if let Some(blocks) = content.and_then(Value::as_array_mut) {
         blocks.iter_mut().for_each(age_block);
     }
     if let Some(members) = message.as_object_mut() {

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use wire::member::at;
 use wire::refusal;
 use wire::request::{MessagesRequest, Thinking};
 
@@ -76,13 +77,14 @@ pub(super) fn decode(
 
 /// Takes `error_message` from the errors of tool searches: nothing reads it, and the quirk lets it pass.
 fn forget_search_messages(body: &mut Value) {
-    let messages = body["messages"].as_array_mut().into_iter().flatten();
+    let messages = body.get_mut("messages").and_then(Value::as_array_mut);
+    let messages = messages.into_iter().flatten();
     let contents = messages.filter_map(|message| message.get_mut("content")?.as_array_mut());
     for result in contents
         .flatten()
         .filter_map(|block| block.get_mut("content"))
     {
-        if result["type"] == "tool_search_tool_result_error"
+        if at(result, "type") == "tool_search_tool_result_error"
             && let Some(result) = result.as_object_mut()
         {
             result.remove("error_message");
@@ -157,7 +159,8 @@ fn replace_aliases(body: &mut Value, aliases: &[(String, String)]) {
     if aliases.is_empty() {
         return;
     }
-    for tool in body["tools"].as_array_mut().into_iter().flatten() {
+    let tools = body.get_mut("tools").and_then(Value::as_array_mut);
+    for tool in tools.into_iter().flatten() {
         let Some(tag) = tool.get_mut("type") else {
             continue;
         };

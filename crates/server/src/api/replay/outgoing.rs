@@ -26,7 +26,8 @@ pub(super) fn with_results_at(base_url: &str, answer: Bytes) -> Bytes {
     let mut text = String::from_utf8_lossy(&answer).into_owned();
     let mut is_whole = true;
     let mut batches: Vec<&mut Value> = if value["data"].is_array() {
-        value["data"].as_array_mut().into_iter().flatten().collect()
+        let listed = value.get_mut("data").and_then(Value::as_array_mut);
+        listed.into_iter().flatten().collect()
     } else {
         vec![&mut value]
     };
