@@ -449,6 +449,24 @@ async fn a_list_goes_on_from_a_batch_that_was_deleted_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_batch_is_deleted_once_however_many_ask_at_once() {
+    let server = TestServer::start().await;
+    for n in 0..5 {
+        let made = create(&server, &[item("a", &prompt(&n.to_string()))]).await;
+        ended(&server, &made).await;
+        let delete = at(&server, "DELETE", &made, "");
+        let (a, b, c) = tokio::join!(
+            server.send(&delete),
+            server.send(&delete),
+            server.send(&delete)
+        );
+        let mut statuses = [a.status, b.status, c.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 404, 404]);
+    }
+}
+
+#[tokio::test]
 async fn a_reset_ends_what_a_batch_is_running() {
     let (server, gate, made) = at_the_door().await;
     server.control("POST", "reset", &Value::Null).await;

@@ -198,11 +198,11 @@ impl Store {
         .await
     }
 
-    /// Forgets a batch, whatever its state.
-    pub async fn drop_batch(&self, n: i64) -> Result<(), StoreError> {
+    /// Forgets a batch, whatever its state. `false` if it is gone.
+    pub async fn drop_batch(&self, n: i64) -> Result<bool, StoreError> {
         self.write(move |db| {
             db.execute("DELETE FROM batches WHERE n = ?1", [n])
-                .map(|_| ())
+                .map(|deleted| deleted > 0)
                 .map_err(StoreError::sql("remove a batch"))
         })
         .await

@@ -151,7 +151,10 @@ pub(super) async fn delete(exchange: &Exchange, id: &str) -> Outcome {
             row.id
         )));
     }
-    exchange.app.store.drop_batch(row.n).await?;
+    if !exchange.app.store.drop_batch(row.n).await? {
+        // Somebody else was quicker.
+        find(exchange, id).await?;
+    }
     Ok(Json(json!({ "id": row.id, "type": "message_batch_deleted" })).into_response())
 }
 

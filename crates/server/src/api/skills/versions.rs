@@ -178,6 +178,8 @@ pub(in crate::api) async fn delete(exchange: &Exchange, names: (&str, &str)) -> 
         .delete_skill_version(row.n, shape == Shape::Current)
         .await?
     {
+        // It may be gone meanwhile, and not the last.
+        find_version(exchange, names, Use::Deleting).await?;
         return Err(ApiError::invalid(refusal::SKILL_ONLY_VERSION.say(&[])));
     }
     let id = match shape {
