@@ -132,9 +132,15 @@ async fn usage_says_what_was_asked_for_and_counts_what_was_run() {
     body["speed"] = "fast".into();
     let asked = usage(server.message(&body).await);
     assert_eq!(asked["inference_geo"], "us");
-    assert_eq!(asked["speed"], "fast");
-    // Older models do not say where they ran.
+    // It takes `fast`, and is no faster any more.
+    assert_eq!(asked["speed"], "standard");
+    body["model"] = "claude-opus-5-5".into();
+    assert_eq!(usage(server.message(&body).await)["speed"], "fast");
+    // Older models are in no place, and do not say where they ran.
     body["model"] = "claude-haiku-4-5".into();
+    body.as_object_mut()
+        .unwrap()
+        .retain(|key, _| !matches!(key.as_str(), "inference_geo" | "speed"));
     assert_eq!(
         usage(server.message(&body).await)["inference_geo"],
         "not_available"

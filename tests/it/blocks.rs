@@ -91,7 +91,7 @@ fn with_search(variant: &str) -> Value {
 
 fn with_advisor() -> Value {
     let mut body = prompt("how?");
-    body["tools"] = json!([{"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-8", "max_tokens": 1024}]);
+    body["tools"] = json!([{"type": "advisor_20260301", "name": "advisor", "model": "claude-fable-5", "max_tokens": 1024}]);
     body
 }
 
@@ -226,7 +226,7 @@ async fn the_advisor_says_what_the_script_says_and_is_told_as_a_sampling_of_its_
         .filter_map(|one| one["type"].as_str())
         .collect();
     assert_eq!(told, ["message", "advisor_message", "message"]);
-    assert_eq!(iterations[1]["model"], "claude-opus-4-8");
+    assert_eq!(iterations[1]["model"], "claude-fable-5");
     // The advisor's tokens are not the model's.
     let sum =
         |key: &str| iterations[0][key].as_u64().unwrap() + iterations[2][key].as_u64().unwrap();

@@ -90,7 +90,7 @@ fn search_prompt(variant: &str) -> Value {
 
 fn advisor_prompt() -> Value {
     let mut body = web_prompt("advisor", "advisor_20260301");
-    body["tools"][0]["model"] = json!("claude-opus-4-8");
+    body["tools"][0]["model"] = json!("claude-fable-5");
     body
 }
 

@@ -218,7 +218,7 @@ fn body() -> Value {
         json!({"name": "f", "input_schema": {"type": "object"}}),
         json!({"name": "g", "input_schema": {"type": "object"}, "defer_loading": true}),
         json!({"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}),
-        json!({"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-8"}),
+        json!({"type": "advisor_20260301", "name": "advisor", "model": "claude-fable-5"}),
         json!({"type": "mcp_toolset", "mcp_server_name": "m"}),
     ]);
     body["mcp_servers"] = json!([{"type": "url", "url": "https://m.example/", "name": "m"}]);

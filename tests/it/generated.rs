@@ -22,7 +22,7 @@ fn everything() -> Value {
         json!({"type": "web_search_20250305", "name": "web_search"}),
         json!({"type": "web_fetch_20250910", "name": "web_fetch"}),
         json!({"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}),
-        json!({"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-8"}),
+        json!({"type": "advisor_20260301", "name": "advisor", "model": "claude-fable-5"}),
         json!({"type": "mcp_toolset", "mcp_server_name": "m"}),
     ]);
     body["mcp_servers"] = json!([{"type": "url", "url": "https://m.example/", "name": "m"}]);

@@ -217,6 +217,7 @@ impl<'a> Emitter<'a> {
         &mut self,
         id: String,
         name: String,
+        toolset_name: Option<&'static str>,
         input: &Value,
     ) -> Result<(), TurnError> {
         let empty = Value::Object(serde_json::Map::new());
@@ -225,6 +226,7 @@ impl<'a> Emitter<'a> {
             name,
             input: empty,
             caller: Caller::Direct,
+            toolset_name,
         })?;
         self.input(index, input)
     }
@@ -294,6 +296,7 @@ impl<'a> Emitter<'a> {
             name,
             input,
             caller,
+            toolset_name: None,
         })?;
         self.close(index)
     }
@@ -484,7 +487,7 @@ mod tests {
         let (id, caller) = ("srvtoolu_1".to_owned(), ServerCaller::Absent);
         emitter.server_call(id, name, &input, caller).unwrap();
         let (id, name) = ("toolu_1".to_owned(), "clock".to_owned());
-        emitter.client_call(id, name, &json!({})).unwrap();
+        emitter.client_call(id, name, None, &json!({})).unwrap();
         let data = "x".to_owned();
         let redacted = ContentBlock::RedactedThinking { data };
         emitter.whole(redacted).unwrap();

@@ -1,8 +1,6 @@
 //! Mistakes of clients that the service punishes silently, found in a turn.
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
-use wire::member::at;
 use wire::refusal::Invalid;
 use wire::request::{Block, By, MessagesRequest, Role};
 
@@ -310,15 +308,6 @@ pub(super) fn no_calls(input: &TurnInput) {
         let text = "the model calls nothing, and `tool_choice` forces a call".to_owned();
         input.lint(&CHOICE_WITHOUT_EFFECT, text);
     }
-}
-
-/// Whether the service's model would write JSON.
-pub(super) fn asks_for_json(body: &Value) -> bool {
-    let formats = [
-        at(at(body, "output_config"), "format"),
-        at(body, "output_format"),
-    ];
-    formats.iter().any(|format| format.is_object())
 }
 
 /// The answer ends in a text that is none.

@@ -1,6 +1,7 @@
 //! Differences between the models on the wire. Any other name passes and answers like a current one.
 
 pub mod catalog;
+mod offers;
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -9,6 +10,7 @@ use serde_json::Value;
 use wire::refusal::{self, Invalid, Refusal};
 use wire::request::{MessagesRequest, Thinking};
 
+pub(super) use offers::{check_offers, speed};
 use workspace::quirks::WeakRefusals;
 
 /// Models before 4.6: they take a prefilled assistant message and know no adaptive thinking.
@@ -120,10 +122,14 @@ fn thinks_between_tools(model: &str) -> bool {
         .is_none_or(|model| model.thinking.iter().any(|kind| kind == "between_tools"))
 }
 
-/// Refuses the clearing of thoughts where there are none.
-pub(super) fn check_clearing(request: &MessagesRequest) -> Result<(), Invalid> {
-    if request.context_management.clears_thoughts && !may_think(&request.model, request.thinking) {
+/// Refuses the clearing of thoughts where there are none, and behind another edit.
+pub(super) fn check_clearing(request: &MessagesRequest, weak: WeakRefusals) -> Result<(), Invalid> {
+    let edits = &request.context_management;
+    if edits.clears_thoughts && !may_think(&request.model, request.thinking) {
         return Err(refusal::CLEARING_WITHOUT_THINKING.refuse(&[]));
+    }
+    if edits.clears_thoughts_late {
+        return unless_taken(&refusal::CLEARING_ORDER, &[], weak);
     }
     Ok(())
 }

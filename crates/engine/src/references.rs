@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
+use wire::member::at;
 use wire::refusal::Invalid;
 use wire::request::{Block, By, Message, MessagesRequest, NamedFile, Role, Shown, is_image_type};
 
@@ -202,17 +203,54 @@ pub fn handed_on(request: &MessagesRequest) -> impl Iterator<Item = &str> {
     })
 }
 
+/// The tools that a model has: those of the request, and what its messages have added and taken away since.
+fn declared(request: &MessagesRequest, body: &Value) -> Vec<DeclaredTool> {
+    let of = |kind: &str, name: &str| DeclaredTool {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+    };
+    let own = || request.tools.iter().map(|tool| of(&tool.tag, &tool.name));
+    let mut tools: Vec<DeclaredTool> = own().collect();
+    if request
+        .messages
+        .iter()
+        .all(|message| message.role != Role::System)
+    {
+        return tools;
+    }
+    let messages = at(body, "messages").as_array().into_iter().flatten();
+    let blocks = messages.filter_map(|message| at(message, "content").as_array());
+    for block in blocks.flatten() {
+        let tool = at(block, "tool");
+        let text = |value: &Value, key| at(value, key).as_str().map(str::to_owned);
+        match (at(block, "type").as_str(), at(tool, "type").as_str()) {
+            (Some("tool_addition"), Some("tool_definition")) => {
+                let definition = at(tool, "definition");
+                let kind = text(definition, "type");
+                let kind = kind.as_deref().unwrap_or("custom");
+                let name = text(definition, "name").unwrap_or_else(|| kind.to_owned());
+                tools.push(of(kind, &name));
+            }
+            (Some("tool_addition"), Some("tool_reference")) => {
+                let name = text(tool, "name").unwrap_or_default();
+                if !tools.iter().any(|tool| tool.name == name) {
+                    tools.extend(own().find(|tool| tool.name == name));
+                }
+            }
+            (Some("tool_removal"), Some("tool_reference")) => {
+                let name = text(tool, "name").unwrap_or_default();
+                tools.retain(|tool| tool.name != name);
+            }
+            _ => {}
+        }
+    }
+    tools
+}
+
 /// The request as a model sees it.
 pub(super) fn turn_request(input: &TurnInput, uploads: Vec<Upload>) -> TurnRequest {
     let request = &input.request;
-    let tools = request
-        .tools
-        .iter()
-        .map(|tool| DeclaredTool {
-            kind: tool.tag.clone(),
-            name: tool.name.clone(),
-        })
-        .collect();
+    let tools = declared(request, &input.body);
     TurnRequest {
         body: input.body.clone(),
         user_text: newest_text(&request.messages),

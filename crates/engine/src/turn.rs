@@ -14,6 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use wire::block::{Container as WireContainer, ContentBlock, Printed, StopDetails};
 use wire::member::at;
+use wire::request::asks_for_json;
 
 use crate::account::{self, Account};
 use crate::calls::Order;
@@ -105,11 +106,7 @@ async fn carry_out(
     let prints_details = prints_details(input);
     let asked = at(&input.body, "inference_geo").as_str();
     let geo = models::inference_geo(models::resolve(&input.request.model), asked);
-    let speed = match at(&input.body, "speed").as_str() {
-        Some("fast") => Some("fast"),
-        Some(_) => Some("standard"),
-        None => None,
-    };
+    let speed = models::speed(&input.request.model, &input.body);
     let ids = input.workspace.ids(&[b"turn", &input.conversation()]);
     let message_id = ids.next(Kind::Message);
     let mut emitter = Emitter::new(sink);
@@ -443,8 +440,8 @@ impl Turn<'_> {
 
     /// Looks whether the text is what the request's format asks for.
     fn check_format(&mut self, text: &str) {
-        self.lacks_json = lints::asks_for_json(&self.input.body)
-            && serde_json::from_str::<IgnoredAny>(text).is_err();
+        self.lacks_json =
+            asks_for_json(&self.input.body) && serde_json::from_str::<IgnoredAny>(text).is_err();
     }
 
     /// The one that answers, by its id.

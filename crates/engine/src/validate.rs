@@ -192,6 +192,9 @@ fn check_roles(index: usize, message: &Message) -> Result<(), Invalid> {
             | Block::Compaction { .. }
             | Block::Other => continue,
         };
+        if message.role != right && matches!(kind, "thinking" | "redacted_thinking") {
+            return Err(refusal::THOUGHT_ROLE.refuse(&[("message", &index)]));
+        }
         if message.role != right {
             let values: [(&str, &dyn std::fmt::Display); 3] =
                 [("message", &index), ("kind", &kind), ("role", &role)];

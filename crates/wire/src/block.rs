@@ -126,6 +126,9 @@ pub enum ContentBlock {
         name: String,
         input: Value,
         caller: Caller,
+        /// Of a member of a toolset (SDK types 2.14; its place is inferred).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        toolset_name: Option<&'static str>,
     },
     ServerToolUse {
         id: String,

@@ -153,15 +153,36 @@ refusals! {
     INFERENCE_GEO "inference-geo" "inference_geo"
         "must be one of ['global', 'us']"
         "2026-07-30 to 2026-09-30, probes of four models";
+    INFERENCE_GEO_MODEL "inference-geo-model" ""
+        "'{model}' does not support inference_geo."
+        "2026-07-16 to 2026-10-09, probes of claude-haiku-4-5";
+    SPEED_MODEL "speed-model" ""
+        "'{model}' does not support the `speed` parameter."
+        "2026, logs and probes of five models; NousResearch/hermes-agent#82348";
+    TOOL_TYPES "tool-types" ""
+        "'{model}' does not support tool types: {tools}. Did you mean one of {known}?"
+        "2026-09-22, probe of claude-opus-5-5; document; logs of claude-fable-5 and claude-haiku-4-5";
+    ADVISOR_PAIR "advisor-pair" "tools.{tool}.model"
+        "'{advisor}' cannot be used as an advisor when the request model is '{model}'."
+        "2026-06 to 2026-09, anthropics/claude-code#67405, #67764, #91281, the first two with request ids";
     OUTPUT_FORMAT "output-format" "output_format"
         "This field is deprecated. Use 'output_config.format' instead."
         "2026, recorded, and three logs";
     PREWARM "prewarm" ""
         "max_tokens: 0 is not supported with {what}"
         "document, 2026-10; the text is inferred" weak;
-    COMPACTION_BESIDE_EDITS "compaction-beside-edits" "compaction"
-        "Cannot be combined with `context_management`"
-        "SDK types 2.11; the text is inferred from them" weak;
+    CITATIONS_WITH_FORMAT "citations-with-format" ""
+        "Citations cannot be enabled when output format is set. Please disable citations on uploaded document blocks."
+        "2026, live runs of three projects, the last of claude-opus-5 on 2026-09-16";
+    SEARCH_RESULTS_MIXED "search-results-mixed" "messages.{message}.content.{block}.tool_result"
+        "if any blocks in a tool result are of type `search_result`, all blocks must be of that type"
+        "2026-08-08, live run; the beginning and the path are of a project that quotes it";
+    CLEARING_ORDER "clearing-order" ""
+        "`clear_thinking_20251015` strategy must be listed first in `edits`"
+        "document, 2026; the text is inferred" weak;
+    COMPACTION_BESIDE "compaction-beside" "compaction"
+        "Cannot be combined with `{what}`"
+        "SDK 2.14 and 1.14, types and tool runner; the text is inferred from them" weak;
     TRAILING_SPACE "trailing-space" "messages"
         "final assistant content cannot end with trailing whitespace"
         "2025 to 2026, live run; the path is of older threads";
@@ -312,6 +333,9 @@ refusals! {
     BLOCK_ROLE "block-role" "messages.{message}"
         "`{kind}` blocks can only be in `{role}` messages"
         "2026-08-28, probe of claude-haiku-4-5, for `tool_result`; others after it";
+    THOUGHT_ROLE "thought-role" "messages.{message}.content"
+        "thinking blocks may only be in `assistant` messages"
+        "2026, log with a request id; two gateways";
     DOUBLED_ID "doubled-id" "messages.{message}.content.{block}"
         "`tool_use` ids must be unique"
         "2026, logs with request ids";

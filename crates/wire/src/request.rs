@@ -29,7 +29,7 @@ pub use tools::{AdvisorOptions, TOOL_TAGS, Tool, ToolChoice, ToolKind, WebOption
 use serde_json::Value;
 
 use crate::decode::{Decoded, Node};
-use crate::member;
+use crate::member::{self, at};
 use crate::refusal;
 
 /// Most messages of one request (F241).
@@ -128,6 +128,15 @@ enum Purpose {
     Count,
 }
 
+/// Whether the answer is to be JSON: `output_config.format`, or the older `output_format`.
+pub fn asks_for_json(body: &Value) -> bool {
+    let formats = [
+        at(at(body, "output_config"), "format"),
+        at(body, "output_format"),
+    ];
+    formats.iter().any(|format| format.is_object())
+}
+
 impl MessagesRequest {
     /// Decodes a body. `betas` says whether any `anthropic-beta` header came: members that nothing knows
     /// are then ignored (F006), and blocks and tools that only betas have are taken.
@@ -169,7 +178,7 @@ impl MessagesRequest {
     fn decode_for(purpose: Purpose, body: &Value, betas: bool) -> Decoded<Self> {
         let root = Node::root(body);
         let max_tokens = match purpose {
-            Purpose::Answer => root.required("max_tokens")?.integer(0)?,
+            Purpose::Answer => max_tokens(&root.required("max_tokens")?)?,
             Purpose::Count => {
                 no_fields_of_answers(&root)?;
                 u64::MAX
@@ -308,6 +317,11 @@ fn check_system(root: &Node<'_>) -> Decoded<()> {
     Ok(())
 }
 
+/// Zero only fills the cache (F007); the words are those of 2026 (F256).
+fn max_tokens(node: &Node<'_>) -> Decoded<u64> {
+    u64::try_from(node.whole()?).map_err(|_| node.fault("must be greater than or equal to 0"))
+}
+
 fn sampling(root: &Node<'_>) -> Decoded<Vec<&'static str>> {
     let mut present = Vec::new();
     for name in ["temperature", "top_p", "top_k"] {
@@ -407,7 +421,7 @@ mod tests {
             ),
             (
                 with("max_tokens", json!(-1)),
-                "max_tokens: Input should be greater than or equal to 0",
+                "max_tokens: must be greater than or equal to 0",
             ),
             (
                 with("messages", json!([])),

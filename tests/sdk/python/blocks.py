@@ -16,7 +16,7 @@ BETAS = [
 SEARCH = {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}
 WEATHER = {"name": "get_weather", "description": "The weather of a place", "defer_loading": True,
            "input_schema": {"type": "object", "properties": {"place": {"type": "string"}}}}
-ADVISOR = {"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-8", "max_tokens": 1024}
+ADVISOR = {"type": "advisor_20260301", "name": "advisor", "model": "claude-fable-5", "max_tokens": 1024}
 # A tool of the client that is called like one of the service.
 OWN_SEARCH = {"name": "web_search", "input_schema": {"type": "object"}}
 OPTIONS = {

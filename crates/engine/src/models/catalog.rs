@@ -24,7 +24,7 @@ pub struct ModelEntry {
     created_at: String,
     /// `active`, `deprecated`, or `retired`, until it retires.
     lifecycle: String,
-    line: String,
+    pub(super) line: String,
     pub(super) max_input_tokens: u64,
     pub max_tokens: u64,
     deprecated_at: Option<String>,

@@ -76,9 +76,10 @@ fn check_fields(input: &TurnInput) -> Result<(), Invalid> {
     let request = &input.request;
     models::check_callers(request)?;
     validate::tools(request)?;
+    models::check_offers(request, &input.body)?;
     let weak = input.quirks.weak_refusals;
     models::check_thinking(&request.model, request.thinking, weak)?;
-    models::check_clearing(request)?;
+    models::check_clearing(request, weak)?;
     models::check_sampling(request, &input.body, weak)?;
     let long = input.batch_item.is_some() && input.long_output;
     models::check_output(request, long)?;

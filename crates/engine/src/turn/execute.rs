@@ -98,7 +98,9 @@ impl Turn<'_> {
                     self.check_of_client(&name)?;
                     let id = self.ids.next(Kind::ToolUse);
                     self.meter.emitted(&input.to_string());
-                    self.emitter.client_call(id.clone(), name, &input)?;
+                    let toolset = self.toolset_of(&name);
+                    self.emitter
+                        .client_call(id.clone(), name, toolset, &input)?;
                     Order::Client { id }
                 }
             };
@@ -137,6 +139,14 @@ impl Turn<'_> {
             "the model calls `{}`, but {hint}",
             tool.name()
         )))
+    }
+
+    /// The toolset that a tool of the client is a member of, unless it is declared by itself.
+    fn toolset_of(&self, name: &str) -> Option<&'static str> {
+        let tools = &self.input.request.tools;
+        let is_own = tools.iter().any(|tool| tool.name == name);
+        let toolset = || tools.iter().find_map(|tool| tool.toolset_of(name));
+        if is_own { None } else { toolset() }
     }
 
     /// A tool of the client may have the name of one of the service's: then it is declared.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use wire::member::at;
 use wire::refusal::{self, Invalid};
+use wire::request::asks_for_json;
 
 use super::items;
 use crate::models;
@@ -175,6 +176,7 @@ pub(super) fn check_text(text: &str, path: (&str, &dyn std::fmt::Display)) -> Re
 
 /// What is cited is cited everywhere, or nowhere (F248).
 fn check_citations(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
+    let is_formatted = asks_for_json(body);
     for (kind, what) in [
         ("document", "documents"),
         ("search_result", "search results"),
@@ -189,22 +191,47 @@ fn check_citations(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
         let mut cites = shown
             .filter(|block| at(block, "type") == kind)
             .map(|block| at(at(block, "citations"), "enabled") == true);
-        if let Some(first) = cites.next()
-            && cites.any(|other| other != first)
-        {
+        let Some(first) = cites.next() else {
+            continue;
+        };
+        if cites.any(|other| other != first) {
             return models::unless_taken(&refusal::CITATIONS_MIXED, &[("what", &what)], weak);
+        }
+        if first && is_formatted && kind == "document" {
+            return Err(refusal::CITATIONS_WITH_FORMAT.refuse(&[]));
         }
     }
     Ok(())
 }
 
-/// A request that is for the compaction alone edits no context besides (F203).
+/// A request that is for the compaction alone edits no context besides, and says nothing of an answer (F203).
 fn check_compaction(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
-    let is_given = |key| at(body, key).is_object();
-    if is_given("compaction") && is_given("context_management") {
-        return models::unless_taken(&refusal::COMPACTION_BESIDE_EDITS, &[], weak);
+    if !at(body, "compaction").is_object() {
+        return Ok(());
     }
-    Ok(())
+    let choice = at(at(body, "tool_choice"), "type");
+    let conflicts = [
+        (
+            at(body, "context_management").is_object(),
+            "context_management",
+        ),
+        (
+            items(at(body, "stop_sequences")).next().is_some(),
+            "stop_sequences",
+        ),
+        (choice == "any" || choice == "tool", "tool_choice"),
+        (
+            at(at(body, "output_config"), "format").is_object(),
+            "output_config.format",
+        ),
+        (at(body, "output_format").is_object(), "output_format"),
+    ];
+    match conflicts.iter().find(|(given, _)| *given) {
+        Some((_, what)) => {
+            models::unless_taken(&refusal::COMPACTION_BESIDE, &[("what", what)], weak)
+        }
+        None => Ok(()),
+    }
 }
 
 /// What only fills the cache has nothing to stream, and nothing that an answer would have to be (F007).

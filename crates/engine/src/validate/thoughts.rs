@@ -57,7 +57,8 @@ pub fn check_end(request: &MessagesRequest) -> Result<(), Invalid> {
     let last = messages.rfind(|(_, message)| message.role != Role::System);
     match last {
         Some((index, message))
-            if matches!(message.content.last(), Some(Block::Thinking { .. })) =>
+            if message.role == Role::Assistant
+                && matches!(message.content.last(), Some(Block::Thinking { .. })) =>
         {
             Err(refusal::FINAL_THOUGHT.refuse(&[("message", &index)]))
         }

@@ -499,11 +499,10 @@ fn directs_output(message: &Node<'_>) -> Decoded<bool> {
     if let Some(time) = message.optional("clear_at")? {
         time.literal(&["next_user_message", "never"])?;
     }
-    let Some(config) = message.optional("output_config")? else {
-        return Ok(false);
-    };
-    rest::effort(&config)?;
-    Ok(true)
+    match message.optional("output_config")? {
+        Some(config) => Ok(rest::effort(&config)?.is_some()),
+        None => Ok(false),
+    }
 }
 
 /// The tags of what a `tool_result` may hold.
@@ -546,10 +545,14 @@ impl Shown {
             shown.text = Some(text.to_owned());
             return Ok(shown);
         }
+        let mut has_others = false;
+        let mut has_findings = false;
         for item in content.items()? {
             let tag = item.tag(SHOWN)?;
             let part = item.tagged(tag);
             rest::check_cache_control(&part)?;
+            has_findings |= tag == "search_result";
+            has_others |= tag != "search_result";
             if tag == "text" {
                 let texts::Text { text, cited } = texts::text(&part)?;
                 if cited && shown.cited_at.is_none() {
@@ -579,6 +582,9 @@ impl Shown {
                 // What a browser shows: the server has none.
                 _ => {}
             }
+        }
+        if has_findings && has_others {
+            return Err(block.fault(refusal::SEARCH_RESULTS_MIXED.text));
         }
         Ok(shown)
     }

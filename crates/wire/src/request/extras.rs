@@ -57,7 +57,9 @@ const CONTENTS: &[Members] = &[
         "bash_code_execution_result",
         &["content", "return_code", "stderr", "stdout"],
     ),
+    ("bash_code_execution_output", &["file_id"]),
     ("bash_code_execution_tool_result_error", &["error_code"]),
+    ("code_execution_output", &["file_id"]),
     (
         "code_execution_result",
         &["abort_reason", "content", "return_code", "stderr", "stdout"],
@@ -95,7 +97,9 @@ const CONTENTS: &[Members] = &[
             "total_lines",
         ],
     ),
+    ("tool_reference", &["cache_control", "tool_name"]),
     ("tool_search_tool_result_error", &["error_code"]),
+    ("tool_search_tool_search_result", &["tool_references"]),
     ("web_fetch_result", &["content", "retrieved_at", "url"]),
     ("web_fetch_tool_result_error", &["error_code"]),
     (
@@ -261,6 +265,9 @@ fn refuse_in_block(block: &Node<'_>, tag: &str) -> Decoded<()> {
     {
         citations.no_given_extras(&["enabled"])?;
     }
+    if let Some(transformations) = block.optional("transformations")? {
+        transformations.no_given_extras(&["oversized_image"])?;
+    }
     let Some(content) = block.optional("content")? else {
         return Ok(());
     };
@@ -286,11 +293,25 @@ fn refuse_in_block(block: &Node<'_>, tag: &str) -> Decoded<()> {
     };
     let tagged = content.tagged(tag);
     refuse_in_content(&content, &tagged)?;
+    // There is no union.
     match tagged.optional("content")? {
-        // There is no union.
-        Some(page) if tag == "web_fetch_result" => refuse_in_block(&page, "document"),
-        Some(_) | None => Ok(()),
+        Some(page) if tag == "web_fetch_result" => return refuse_in_block(&page, "document"),
+        Some(files) => refuse_in_contents(&files)?,
+        None => {}
     }
+    match tagged.optional("tool_references")? {
+        Some(references) => refuse_in_contents(&references),
+        None => Ok(()),
+    }
+}
+
+/// What lies in a list within a result; what is no list is looked at elsewhere.
+fn refuse_in_contents(list: &Node<'_>) -> Decoded<()> {
+    if !list.value().is_array() {
+        return Ok(());
+    }
+    let mut items = list.items()?;
+    items.try_for_each(|item| refuse_in_content(&item, &item))
 }
 
 fn refuse_in_content(content: &Node<'_>, tagged: &Node<'_>) -> Decoded<()> {
@@ -320,7 +341,48 @@ fn refuse_in_tool(tool: &Node<'_>) -> Decoded<()> {
     let called = if tools::is_toolset(tag) { &[] } else { CALLED };
     let tagged = tool.tagged(tag);
     tagged.no_extras(&[known, called, &["type", "cache_control"]].concat())?;
+    for (key, known) in TOOL_OPTIONS {
+        if let Some(option) = tagged.optional(key)? {
+            option.no_extras(known)?;
+        }
+    }
+    if let Some(sources) = tagged.optional("url_sources")? {
+        refuse_in_url_sources(&sources)?;
+    }
     refuse_in_cache_control(&tagged)
+}
+
+/// Objects within a tool; those of toolsets are looked at where they are read.
+const TOOL_OPTIONS: &[Members] = &[
+    ("citations", &["enabled"]),
+    (
+        "url_sources",
+        &["client_tool_results", "server_tool_results", "user_input"],
+    ),
+    (
+        "user_location",
+        &["city", "country", "region", "timezone", "type"],
+    ),
+];
+
+fn refuse_in_url_sources(sources: &Node<'_>) -> Decoded<()> {
+    for key in ["client_tool_results", "server_tool_results", "user_input"] {
+        let Some(source) = sources.optional(key)? else {
+            continue;
+        };
+        let tag = source.value()["type"].as_str().unwrap_or_default();
+        let source = source.tagged(tag);
+        let known: &[&str] = match tag {
+            "except" | "only" => &["tools", "type"],
+            _ => &["type"],
+        };
+        source.no_extras(known)?;
+        if let Some(tools) = source.optional("tools")? {
+            let mut tools = tools.items()?;
+            tools.try_for_each(|tool| tool.no_extras(&["name", "type"]))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -351,6 +413,69 @@ mod tests {
         assert_eq!(
             fault(&cached).unwrap(),
             "messages.0.content.0.text.cache_control.ephemeral.scope: Extra inputs are not permitted"
+        );
+    }
+
+    #[test]
+    fn an_unknown_member_is_found_however_deep_it_lies() {
+        let pixels = json!({"type": "base64", "media_type": "image/png", "data": ""});
+        let image = json!({"type": "image", "source": pixels, "transformations": {"rotate": 1}});
+        let found = json!({"type": "tool_search_tool_result", "tool_use_id": "s", "content":
+            {"type": "tool_search_tool_search_result", "tool_references":
+                [{"type": "tool_reference", "tool_name": "f", "score": 1}]}});
+        let file = json!({"type": "bash_code_execution_output", "file_id": "file_1", "name": "a"});
+        let ran = json!({"type": "bash_code_execution_tool_result", "tool_use_id": "s", "content":
+            {"type": "bash_code_execution_result", "stdout": "", "stderr": "", "return_code": 0, "content": [file]}});
+        for (block, at) in [
+            (image, "image.transformations.rotate"),
+            (
+                found,
+                "tool_search_tool_result.content.tool_search_tool_search_result.tool_references.0.score",
+            ),
+            (
+                ran,
+                "bash_code_execution_tool_result.content.bash_code_execution_result.content.0.name",
+            ),
+        ] {
+            let told = format!("messages.0.content.0.{at}: Extra inputs are not permitted");
+            assert_eq!(fault(&block), Some(told));
+        }
+    }
+
+    #[test]
+    fn an_unknown_member_of_a_tools_options_is_found() {
+        let fault = |options: Value| {
+            let mut tool = json!({"type": "web_fetch_20250910", "name": "web_fetch"});
+            tool.as_object_mut()
+                .unwrap()
+                .extend(options.as_object().unwrap().clone());
+            let body = json!({"messages": [], "tools": [tool]});
+            let fault = refuse(&Node::root(&body)).err();
+            fault.map(|fault| fault.to_string())
+        };
+        let within = |at: &str| {
+            Some(format!(
+                "tools.0.web_fetch_20250910.{at}: Extra inputs are not permitted"
+            ))
+        };
+        assert_eq!(
+            fault(json!({"citations": {"enabled": true, "style": 1}})),
+            within("citations.style")
+        );
+        assert_eq!(
+            fault(json!({"url_sources": {"others": 1}})),
+            within("url_sources.others")
+        );
+        assert_eq!(
+            fault(json!({"url_sources": {"user_input": {"type": "all", "tools": []}}})),
+            within("url_sources.user_input.all.tools")
+        );
+        let named = json!({"type": "tool_reference", "name": "f", "version": 1});
+        assert_eq!(
+            fault(
+                json!({"url_sources": {"client_tool_results": {"type": "only", "tools": [named]}}})
+            ),
+            within("url_sources.client_tool_results.only.tools.0.version")
         );
     }
 

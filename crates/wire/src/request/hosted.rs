@@ -28,6 +28,8 @@ pub struct ContextManagement {
     pub asked: bool,
     /// Thoughts are to be cleared.
     pub clears_thoughts: bool,
+    /// Whether it does so after another edit.
+    pub clears_thoughts_late: bool,
     /// It may be compacted: by an edit, or because the request asks for nothing else.
     pub compacts: bool,
     /// The answer ends with the compaction.
@@ -165,7 +167,7 @@ pub(super) fn context_management(root: &Node<'_>) -> Decoded<ContextManagement> 
         config.object()?;
         found.asked = true;
         if let Some(edits) = config.optional("edits")? {
-            for edit in edits.items()? {
+            for (place, edit) in edits.items()?.enumerate() {
                 let tag = edit.tag(EDITS)?;
                 let edit = edit.tagged(tag);
                 match tag {
@@ -185,6 +187,7 @@ pub(super) fn context_management(root: &Node<'_>) -> Decoded<ContextManagement> 
                     "clear_tool_uses_20250919" => check_clearing(&edit)?,
                     _ => {
                         found.clears_thoughts = true;
+                        found.clears_thoughts_late |= place > 0;
                         check_kept_thoughts(&edit)?;
                     }
                 }
@@ -242,7 +245,7 @@ fn check_kept_thoughts(edit: &Node<'_>) -> Decoded<()> {
         "all" => Ok(()),
         tag => {
             let turns = keep.tagged(tag);
-            turns.required("value")?.whole().map(|_| ())
+            turns.required("value")?.integer(1).map(|_| ())
         }
     }
 }

@@ -3,6 +3,9 @@
 use crate::decode::{Decoded, Node};
 use crate::refusal;
 
+/// The smallest `task_budget` (F256).
+const LEAST_TASK_TOKENS: i64 = 20_000;
+
 /// Where a request may be served (F246).
 const GEOS: [&str; 2] = ["global", "us"];
 
@@ -38,6 +41,12 @@ pub(super) fn check_output_config(config: &Node<'_>) -> Decoded<Option<&'static 
     let effort = effort(config)?;
     if let Some(format) = config.optional("format")? {
         check_format(&format)?;
+    }
+    if let Some(budget) = config.optional("task_budget")? {
+        budget.object()?;
+        budget.required("type")?.literal(&["tokens"])?;
+        budget.required("total")?.integer(LEAST_TASK_TOKENS)?;
+        check_numbers(&budget, &["remaining"])?;
     }
     Ok(effort)
 }

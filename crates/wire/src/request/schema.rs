@@ -16,7 +16,16 @@ const MAX_PROPERTY_NAME_CHARS: usize = 64;
 ///
 /// Names within the schema are not looked at: only those at its root are known to be refused.
 pub(super) fn check(node: &Node<'_>) -> Decoded<()> {
-    let schema = node.value();
+    // The SDKs' types have nulls here, and their helper for MCP sends one; nowhere else.
+    let mut given = Cow::Borrowed(node.value());
+    for key in ["properties", "required"] {
+        if given.get(key).is_some_and(Value::is_null)
+            && let Some(members) = given.to_mut().as_object_mut()
+        {
+            members.remove(key);
+        }
+    }
+    let schema = given.as_ref();
     if !is_valid(schema) {
         return Err(node.fault(refusal::SCHEMA_INVALID.text));
     }

@@ -202,6 +202,9 @@ impl Tool {
             "mcp_toolset" => ToolKind::OtherServer,
             _ => ToolKind::Client,
         };
+        if let Some(members) = toolset_members(tag) {
+            check_configs(tool, members)?;
+        }
         let name = match kind {
             ToolKind::OtherServer => tool.required("mcp_server_name")?.string()?.to_owned(),
             ToolKind::Client | ToolKind::CodeExecution => tag.to_owned(),
@@ -230,6 +233,16 @@ impl Tool {
     /// Whether the service adds a code execution tool for it: not if only the model may call it.
     pub fn brings_code(&self) -> bool {
         self.is_web_with_code() && self.is_called_by_code()
+    }
+
+    /// What calls of this tool say as their `toolset_name`, if it is a toolset that has it.
+    pub fn toolset_of(&self, member: &str) -> Option<&'static str> {
+        let members = toolset_members(&self.tag)?;
+        let family = match members {
+            BROWSER_TOOLS => "browser",
+            _ => "computer",
+        };
+        members.contains(&member).then_some(family)
     }
 
     /// Whether it stands for the tools of an MCP server, whose name is its own.
@@ -412,6 +425,84 @@ fn check_url_sources(tool: &Node<'_>) -> Decoded<()> {
                 tool.required("type")?.literal(&["tool_reference"])?;
                 tool.required("name")?.string()?;
             }
+        }
+    }
+    Ok(())
+}
+
+/// The tools that a toolset of the client's stands for (SDK types 2.14).
+fn toolset_members(tag: &str) -> Option<&'static [&'static str]> {
+    match tag {
+        "browser_toolset_20260801" => Some(BROWSER_TOOLS),
+        "computer_toolset_20260801" => Some(COMPUTER_TOOLS),
+        _ => None,
+    }
+}
+
+const BROWSER_TOOLS: &[&str] = &[
+    "close_tab",
+    "double_click",
+    "file_upload",
+    "find",
+    "form_input",
+    "get_page_text",
+    "hold_key",
+    "hover",
+    "javascript_exec",
+    "key",
+    "left_click",
+    "left_click_drag",
+    "left_mouse_down",
+    "left_mouse_up",
+    "list_tabs",
+    "middle_click",
+    "mouse_move",
+    "navigate",
+    "new_tab",
+    "read_console",
+    "read_network",
+    "read_page",
+    "right_click",
+    "screenshot",
+    "scroll",
+    "scroll_to",
+    "switch_tab",
+    "triple_click",
+    "type",
+    "wait",
+    "zoom",
+];
+
+const COMPUTER_TOOLS: &[&str] = &[
+    "cursor_position",
+    "double_click",
+    "hold_key",
+    "key",
+    "left_click",
+    "left_click_drag",
+    "left_mouse_down",
+    "left_mouse_up",
+    "middle_click",
+    "mouse_move",
+    "right_click",
+    "screenshot",
+    "scroll",
+    "triple_click",
+    "type",
+    "wait",
+    "zoom",
+];
+
+/// Checks what a toolset says of its members.
+fn check_configs(tool: &Node<'_>, members: &[&str]) -> Decoded<()> {
+    let Some(configs) = tool.optional("configs")? else {
+        return Ok(());
+    };
+    configs.no_extras(members)?;
+    for member in members {
+        if let Some(config) = configs.optional(member)? {
+            config.no_extras(&["defer_loading", "enabled"])?;
+            rest::check_flags(&config, &["defer_loading", "enabled"])?;
         }
     }
     Ok(())
