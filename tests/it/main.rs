@@ -65,6 +65,7 @@ mod state;
 mod threads;
 mod today;
 mod tools;
+mod toolsets;
 mod tour;
 mod turn_faults;
 mod turns;

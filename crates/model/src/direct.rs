@@ -2,6 +2,8 @@
 //!
 //! A fenced `bash` block becomes a shell command, a `python` block what the declared tool offers, a
 //! `text_editor` block holds the call's JSON. Without a block the reply is plainly artificial.
+//!
+//! What a request forces is followed as the service's model follows it: `tool_choice`, and the format of the answer.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -11,7 +13,7 @@ use serde_json::Value;
 use super::code::CodeError;
 use super::history::{self, Seen};
 use super::script::Scripts;
-use super::{Call, CallResult, CodeTool, Model, ModelError, Step, TurnRequest, code};
+use super::{Call, CallResult, CodeTool, Model, ModelError, Step, TurnRequest, code, sample};
 
 const NO_BLOCK: &str = "This is sandtable's direct model: there is no language model behind it. \
     Put a fenced `bash`, `python`, or `text_editor` block into your message and it runs in the \
@@ -19,6 +21,8 @@ const NO_BLOCK: &str = "This is sandtable's direct model: there is no language m
 const NO_TOOL: &str = "This is sandtable's direct model. Your message has a block to run, but the \
     request declares no code execution tool: add \
     {\"type\": \"code_execution_20250825\", \"name\": \"code_execution\"} to `tools`.";
+const FORBIDDEN: &str = "This is sandtable's direct model. Your message has a block to run, but the \
+    request forbids calls: leave out `tool_choice`, or send `{\"type\": \"auto\"}`.";
 
 const UNAVAILABLE: &str =
     " Nothing runs code here, or it failed: the server's log and `sandtable doctor` say why.";
@@ -39,10 +43,21 @@ enum Language {
     TextEditor,
 }
 
+/// What runs blocks, or the answer that says why nothing does.
+#[derive(Debug, Clone, Copy)]
+enum Means {
+    Tool(CodeTool),
+    Nothing(&'static str),
+}
+
 #[derive(Debug)]
 struct Direct {
     blocks: std::vec::IntoIter<Block>,
-    code_tool: Option<CodeTool>,
+    means: Means,
+    /// The call of a client's tool that is the whole answer.
+    forced: Option<Call>,
+    /// The closing text, where the request says what it looks like.
+    formatted: Option<String>,
     /// How many blocks the message has.
     count: usize,
     /// Error codes that calls got in place of results.
@@ -59,7 +74,17 @@ pub fn answer(request: &TurnRequest, scripts: &Scripts) -> Box<dyn Model> {
     let blocks = blocks(&request.user_text);
     let count = blocks.len();
     let mut blocks = blocks.into_iter();
-    if request.code_tool.is_none() {
+    let choice = request.body["tool_choice"]["type"].as_str();
+    let means = match (choice, request.code_tool) {
+        (Some("none"), _) => Means::Nothing(FORBIDDEN),
+        (_, None) => Means::Nothing(NO_TOOL),
+        (_, Some(tool)) => Means::Tool(tool),
+    };
+    // Any call will do where a block is one; what goes on was forced before.
+    let runs_some = count > 0 && matches!(means, Means::Tool(_));
+    let is_free = request.resumes_pause || choice == Some("any") && runs_some;
+    let forced = sample::forced_call(&request.body).filter(|_| !is_free);
+    if forced.is_some() {
         blocks = Vec::new().into_iter();
     }
     // After a pause, go on behind what was said: the request says it all.
@@ -77,7 +102,9 @@ pub fn answer(request: &TurnRequest, scripts: &Scripts) -> Box<dyn Model> {
     }
     Box::new(Direct {
         blocks,
-        code_tool: request.code_tool,
+        means,
+        forced,
+        formatted: sample::formatted(&request.body),
         count,
         failed,
         ended: paused && request.resumes_pause && matches!(seen.last(), Some(Seen::Text(_))),
@@ -89,10 +116,13 @@ pub fn answer(request: &TurnRequest, scripts: &Scripts) -> Box<dyn Model> {
 impl Direct {
     /// The text after the last block: what became of them.
     fn last_words(&self) -> String {
-        match (self.count, self.code_tool) {
+        if let Some(json) = &self.formatted {
+            return json.clone();
+        }
+        match (self.count, self.means) {
             (0, _) => return NO_BLOCK.to_owned(),
-            (_, None) => return NO_TOOL.to_owned(),
-            _ => {}
+            (_, Means::Nothing(why)) => return why.to_owned(),
+            (_, Means::Tool(_)) => {}
         }
         let all = self.failed.len() == self.count;
         let text = match (self.failed.first(), self.count) {
@@ -143,16 +173,20 @@ impl Model for Direct {
                 .iter()
                 .filter_map(|result| result.error_code.clone()),
         );
-        match self.blocks.next() {
-            Some(block) => block
-                .call(self.code_tool)
-                .map(|call| Some(Step::Calls(vec![call]))),
-            None if self.ended => Ok(None),
-            None => {
-                self.ended = true;
-                Ok(Some(Step::Text(self.last_words())))
-            }
+        if let Some(call) = self.forced.take() {
+            return Ok(Some(Step::Calls(vec![call])));
         }
+        if let Means::Tool(tool) = self.means
+            && let Some(block) = self.blocks.next()
+        {
+            let call = block.call(Some(tool))?;
+            return Ok(Some(Step::Calls(vec![call])));
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        self.ended = true;
+        Ok(Some(Step::Text(self.last_words())))
     }
 
     /// Only an answer that ends with text must be known again, or it is taken for a prefill: the request says which
@@ -346,6 +380,49 @@ mod tests {
         let no_tool = steps(&request("```bash\nls\n```", None));
         assert_eq!(no_tool, [Step::Text(NO_TOOL.to_owned())]);
         assert!(!has_block("an inline ```bash``` is no block"));
+    }
+
+    const BLOCK: &str = "```bash\nls\n```";
+
+    #[test]
+    fn what_the_request_forces_is_followed() {
+        let with = |text: &str, code_tool, more: Value| {
+            let mut request = request(text, code_tool);
+            let mut body = request.body.as_ref().clone();
+            for (key, value) in more.as_object().unwrap() {
+                body[key] = value.clone();
+            }
+            request.body = Arc::new(body);
+            steps(&request)
+        };
+        let code = Some(CodeTool::BashAndEditor);
+        let none = with(BLOCK, code, json!({"tool_choice": {"type": "none"}}));
+        assert_eq!(none, [Step::Text(FORBIDDEN.to_owned())]);
+
+        let tools = json!([{"name": "f", "input_schema": {"type": "object",
+            "properties": {"n": {"type": "integer"}}, "required": ["n"]}}]);
+        let call = Step::Calls(vec![Call::Client {
+            name: "f".to_owned(),
+            input: json!({"n": 1}),
+        }]);
+        for (text, choice) in [
+            ("Hello", json!({"type": "any"})),
+            (BLOCK, json!({"type": "tool", "name": "f"})),
+        ] {
+            let steps = with(text, code, json!({"tools": tools, "tool_choice": choice}));
+            assert_eq!(steps[0], call, "{choice}");
+        }
+        // A block is a call, too.
+        let any = with(
+            BLOCK,
+            code,
+            json!({"tools": tools, "tool_choice": {"type": "any"}}),
+        );
+        assert_eq!(any[0], server(ServerTool::Bash, json!({"command": "ls\n"})));
+
+        let format = json!({"format": {"type": "json_schema", "schema": {"const": {"a": 1}}}});
+        let formatted = with(BLOCK, code, json!({"output_config": format}));
+        assert_eq!(formatted[1..], [Step::Text(r#"{"a":1}"#.to_owned())]);
     }
 
     #[test]

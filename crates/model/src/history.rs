@@ -103,6 +103,24 @@ pub(super) fn pause_keys(body: &Value, user_text: &str) -> Vec<String> {
     keys
 }
 
+/// The key of what was said behind a summary that the newest assistant message holds in place of all before it.
+pub(super) fn compacted_key(body: &Value) -> Option<String> {
+    let message = turn(body).next_back()?;
+    let mut blocks = message["content"].as_array()?.iter().rev();
+    let summary = blocks.find_map(|block| match block["type"].as_str()? {
+        "compaction" => block["content"].as_str(),
+        _ => None,
+    });
+    summary.map(compaction_key)
+}
+
+/// The key of a run that a compaction stands for.
+pub(super) fn compaction_key(summary: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    summary.hash(&mut hasher);
+    format!("compaction {:016x}", hasher.finish())
+}
+
 fn ending(seen: &[Seen<'_>], user_text: &str) -> String {
     let mut id = "";
     let mut trail = String::new();

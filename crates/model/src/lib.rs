@@ -9,6 +9,7 @@ pub mod draft;
 mod given;
 mod history;
 mod hosted;
+mod sample;
 pub mod script;
 pub mod tour;
 mod web;
@@ -443,12 +444,15 @@ pub enum OnUnmatched {
 }
 
 /// Chooses the model of a turn for one workspace: a parked run that the request continues, else the
-/// scripts if any are loaded, else `tour`, else `direct`.
+/// scripts if any are loaded, else `tour`, else `direct`. A request for a compaction alone gets one, whatever a rule would say.
 pub fn select(
     request: &TurnRequest,
     scripts: &script::Scripts,
     on_unmatched: OnUnmatched,
 ) -> Result<Box<dyn Model>, ModelError> {
+    if request.body["compaction"].is_object() {
+        return scripts.compact(request);
+    }
     if let Some(model) = scripts.resume(request)? {
         return Ok(model);
     }

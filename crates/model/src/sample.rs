@@ -1,4 +1,4 @@
-//! A call of any of the client's tools: which it is, and an input that its schema allows.
+//! What a schema allows: inputs of calls of the client's tools, and answers in a format.
 
 use serde_json::{Map, Value, json};
 
@@ -10,19 +10,46 @@ const MAX_DEPTH: usize = 8;
 const MAX_SIZE: u64 = 64;
 
 /// A call of the client's `number`-th tool, counted round; `None` where it has none, or may not call one.
-pub(super) fn any_client_tool(body: &Value, number: usize) -> Option<Call> {
+pub(crate) fn any_client_tool(body: &Value, number: usize) -> Option<Call> {
     if body["tool_choice"]["type"] == "none" {
         return None;
     }
-    let tools = body["tools"].as_array()?;
-    let own: Vec<&Value> = tools
-        .iter()
-        .filter(|tool| is_called_directly(tool))
-        .collect();
+    let own: Vec<&Value> = client_tools(body).collect();
     let tool = own.get(number.checked_rem(own.len())?)?;
+    call(tool, number / own.len())
+}
+
+/// The call of a client's tool that `tool_choice` forces: of the one it names, of the first where it is `any`.
+pub(crate) fn forced_call(body: &Value) -> Option<Call> {
+    let choice = &body["tool_choice"];
+    let mut own = client_tools(body);
+    let tool = match choice["type"].as_str()? {
+        "any" => own.next(),
+        "tool" => own.find(|tool| tool["name"] == choice["name"]),
+        _ => None,
+    };
+    call(tool?, 0)
+}
+
+/// A JSON text that the format of `output_config`, or the older `output_format`, allows; `None` where none is asked
+/// for.
+pub(crate) fn formatted(body: &Value) -> Option<String> {
+    let formats = [&body["output_config"]["format"], &body["output_format"]];
+    let format = formats.into_iter().find(|format| format.is_object())?;
+    let root = &format["schema"];
+    Some(Sample { root, variant: 0 }.of(root, 0).to_string())
+}
+
+/// The tools that a model may call by itself and the client carries out.
+fn client_tools(body: &Value) -> impl Iterator<Item = &Value> {
+    let tools = body["tools"].as_array().into_iter().flatten();
+    tools.filter(|tool| is_called_directly(tool))
+}
+
+fn call(tool: &Value, variant: usize) -> Option<Call> {
     Some(Call::Client {
         name: tool["name"].as_str()?.to_owned(),
-        input: input(&tool["input_schema"], number / own.len()),
+        input: input(&tool["input_schema"], variant),
     })
 }
 
@@ -202,5 +229,47 @@ mod tests {
         let body =
             json!({"tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "none"}});
         assert_eq!(any_client_tool(&body, 0), None);
+        assert_eq!(forced_call(&body), None);
+    }
+
+    #[test]
+    fn a_forced_call_is_of_the_tool_that_is_named_or_of_the_first() {
+        let tools = json!([
+            {"type": "code_execution_20250825", "name": "code_execution"},
+            {"name": "f", "input_schema": {}},
+            {"name": "g", "input_schema": {}},
+        ]);
+        let forced =
+            |choice: Value| match forced_call(&json!({"tools": tools, "tool_choice": choice})) {
+                Some(Call::Client { name, .. }) => Some(name),
+                _ => None,
+            };
+        assert_eq!(forced(json!({"type": "any"})).as_deref(), Some("f"));
+        let named = |name: &str| forced(json!({"type": "tool", "name": name}));
+        assert_eq!(named("g").as_deref(), Some("g"));
+        assert_eq!(named("code_execution"), None);
+        assert_eq!(forced(json!({"type": "auto"})), None);
+        assert_eq!(forced(Value::Null), None);
+    }
+
+    #[test]
+    fn an_answer_in_a_format_fits_its_schema() {
+        let schema = json!({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/city"},
+            "$defs": {"city": {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}}});
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        for body in [
+            json!({"output_config": {"format": {"type": "json_schema", "schema": schema}}}),
+            json!({"output_format": {"type": "json_schema", "schema": schema}}),
+        ] {
+            let text = formatted(&body).unwrap();
+            assert!(
+                validator.is_valid(&serde_json::from_str(&text).unwrap()),
+                "{text}"
+            );
+        }
+        assert_eq!(
+            formatted(&json!({"output_config": {"effort": "low"}})),
+            None
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! matches becomes the model of a turn (`run`). `docs/SCRIPTS.md` describes the language.
 
 mod base;
+mod compact;
 mod diagnostic;
 mod expect;
 mod hosted;
@@ -14,7 +15,6 @@ mod path;
 mod results;
 mod rule;
 mod run;
-mod sample;
 mod scripts;
 mod shipped;
 mod template;

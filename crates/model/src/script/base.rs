@@ -35,8 +35,11 @@ struct WatchState {
     settled: bool,
 }
 
-/// Every file with its time and size.
-type Fingerprint = Vec<(PathBuf, Option<SystemTime>, u64)>;
+/// Every file with its time, its size, and what else changes with it.
+type Fingerprint = Vec<(PathBuf, Option<SystemTime>, u64, Marks)>;
+
+/// When the file was last changed or given another time, and which it is; nothing where files have no such marks.
+type Marks = [i64; 3];
 
 /// The result of one look at the files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,11 +246,11 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
         return Ok(vec![path.to_owned()]);
     }
     let entries = std::fs::read_dir(path).map_err(|error| cannot_read(path, &error))?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|file| is_script(file))
-        .collect();
+    let entries = entries.map(|entry| entry.map(|entry| entry.path()));
+    let mut files = entries
+        .filter(|file| file.as_ref().map_or(true, |file| is_script(file)))
+        .collect::<Result<Vec<PathBuf>, _>>()
+        .map_err(|error| cannot_read(path, &error))?;
     if files.is_empty() {
         return Err(Diagnostic {
             file: path.display().to_string(),
@@ -260,6 +263,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
     Ok(files)
 }
 
+/// Whether it is one by its name; one that cannot be read, such as a link to nothing or a pipe, is a mistake and not none.
 fn is_script(file: &Path) -> bool {
     let hidden = file
         .file_name()
@@ -268,7 +272,7 @@ fn is_script(file: &Path) -> bool {
         .extension()
         .and_then(OsStr::to_str)
         .is_some_and(|extension| EXTENSIONS.contains(&extension));
-    known && !hidden && file.is_file()
+    known && !hidden && !file.is_dir()
 }
 
 fn read_file(file: &Path, sources: &mut DefaultHasher) -> parse::Found {
@@ -319,8 +323,19 @@ fn fingerprint(paths: &[PathBuf]) -> Fingerprint {
         .map(|file| {
             let metadata = std::fs::metadata(&file).ok();
             let time = metadata.as_ref().and_then(|data| data.modified().ok());
-            let len = metadata.map_or(0, |data| data.len());
-            (file, time, len)
+            let len = metadata.as_ref().map_or(0, std::fs::Metadata::len);
+            (file, time, len, metadata.as_ref().map_or([0; 3], marks))
         })
         .collect()
+}
+
+#[cfg(unix)]
+fn marks(file: &std::fs::Metadata) -> Marks {
+    use std::os::unix::fs::MetadataExt as _;
+    [file.ctime(), file.ctime_nsec(), file.ino().cast_signed()]
+}
+
+#[cfg(not(unix))]
+fn marks(_: &std::fs::Metadata) -> Marks {
+    [0; 3]
 }

@@ -343,7 +343,10 @@ impl Clause {
     pub(super) fn describe_against(&self, request: &TurnRequest) -> (String, String) {
         let of_text = |matcher: &TextMatcher, came: &str| {
             let (wants, got) = matcher.describe_against(came);
-            (format!("text {wants}"), got.unwrap_or_else(|| quoted(came)))
+            (
+                format!("text {wants}"),
+                got.unwrap_or_else(|| quoted_ends(came)),
+            )
         };
         match &self.test {
             ClauseTest::Tools(wanted) => {
@@ -486,6 +489,18 @@ pub(super) fn quoted(text: &str) -> String {
     } else {
         format!("\"{}\"", gist(text))
     }
+}
+
+/// A text in quotes: how it begins, and how it ends if that is left out. Clients put texts of their own before a prompt.
+pub(super) fn quoted_ends(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let all = words.join(" ");
+    let count = all.chars().count();
+    if count <= 2 * GIST_CHARS {
+        return quoted(text);
+    }
+    let end: String = all.chars().skip(count - GIST_CHARS / 2).collect();
+    format!("{} … \"{end}\"", quoted(text))
 }
 
 /// A text shortened, on one line, between marks.

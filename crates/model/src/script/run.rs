@@ -10,13 +10,13 @@ use wire::hosted::McpTool;
 use super::matching::gist;
 use super::park::{Parking, Place};
 use super::rule::{Capture, Condition, Op, OpKind, Rule, ScriptCall, ScriptTool};
-use super::sample::any_client_tool;
 use super::template::{Json, Text};
 use super::usage::Usage;
 use super::view::View;
 use super::web::answer_of;
 use crate::code::CodeError;
 use crate::history::{self, Seen};
+use crate::sample::any_client_tool;
 use crate::{
     Call, CallResult, CodeTool, Compacted, Finding, Model, ModelError, ServerTool, ServiceError,
     Step, StepPlace, Stop, ToolFailure, TurnRequest, Upload, Web, code,
@@ -200,6 +200,28 @@ impl Run {
             next = *to;
         }
         !checks && next >= rule.ops.len()
+    }
+
+    /// Whether its next step is a compaction.
+    pub(super) fn compacts_next(&self) -> bool {
+        let ops = &self.place.rule.ops;
+        let mut next = self.place.next;
+        while let Some(OpKind::Jump(to)) = ops.get(next).map(|op| &op.kind) {
+            next = *to;
+        }
+        let op = ops.get(next);
+        op.is_some_and(|op| matches!(op.kind, OpKind::Compaction { .. }))
+    }
+
+    /// Takes in what the request brings, and nothing more is said.
+    pub(super) fn take_in(&mut self) -> Result<(), ModelError> {
+        self.absorb(&[])
+    }
+
+    /// Keeps its place for whatever continues a conversation that begins with this summary.
+    pub(super) fn keep_behind(self, summary: &str) {
+        self.home
+            .keep(vec![history::compaction_key(summary)], self.place);
     }
 
     /// Takes in the results of the calls that wait for them.
@@ -568,11 +590,14 @@ impl Run {
             | Step::Stop(_)
             | Step::Fail(_)
             | Step::Usage(_)
-            | Step::Compaction(_)
             | Step::Fallback { .. }
             | Step::McpListing { .. }
             | Step::ContainerUpload(_)
             | Step::AppliedEdits(_) => {}
+            Step::Compaction(compacted) => {
+                let summary = compacted.summary.as_deref();
+                self.place.compacted = summary.map(history::compaction_key);
+            }
         }
     }
 }
@@ -674,6 +699,7 @@ impl Model for Run {
             keys.push(whole);
         }
         keys.extend(ids.iter().chain(by_code).cloned());
+        keys.extend(place.compacted.take());
         home.keep(keys, place);
     }
 }

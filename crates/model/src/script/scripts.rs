@@ -251,22 +251,51 @@ impl Scripts {
         if !is_continuation(request) {
             return Ok(None);
         }
-        let place = if request.answered.is_empty() {
-            let keys = history::pause_keys(&request.body, &request.user_text);
-            self.parked().find(keys.iter())
-        } else {
-            self.parked().find(request.answered.iter())
-        };
-        let Some(place) = place else {
+        let Some(mut place) = self.waiting_place(request)? else {
             return Ok(None);
         };
-        guard(&place.rule, request)?;
-        let mut place = Arc::unwrap_or_clone(place);
         let interrupted = std::mem::take(&mut place.interrupted);
         let run = Run::new(place, request, self.parking());
         // Another rule may have been written for the client's answer.
         let over = run.is_done() && !interrupted && self.has_other_rule(request);
         Ok((!over).then(|| Box::new(run) as Box<dyn Model>))
+    }
+
+    /// The run that waits for what `request` brings.
+    pub(super) fn waiting(&self, request: &TurnRequest) -> Result<Option<Run>, ModelError> {
+        let place = self.waiting_place(request)?;
+        Ok(place.map(|place| Run::new(place, request, self.parking())))
+    }
+
+    fn waiting_place(&self, request: &TurnRequest) -> Result<Option<Place>, ModelError> {
+        let place = if request.answered.is_empty() {
+            let behind = history::compacted_key(&request.body);
+            let keys = history::pause_keys(&request.body, &request.user_text);
+            self.parked().find(behind.iter().chain(&keys))
+        } else {
+            self.parked().find(request.answered.iter())
+        };
+        if let Some(place) = &place {
+            guard(&place.rule, request)?;
+        }
+        Ok(place.map(Arc::unwrap_or_clone))
+    }
+
+    /// The first rule that matches and whose run is as it is wanted.
+    pub(super) fn first_that_fits(
+        &self,
+        request: &TurnRequest,
+        is_wanted: impl Fn(&Run) -> bool,
+    ) -> Option<Run> {
+        let layers = self.layers();
+        let mut rules = layers.iter().flat_map(|(_, rules)| rules.iter());
+        rules.find_map(|(rule, usage)| {
+            let fits = rule.matches(request)
+                && is_wanted(&self.tried(rule, request))
+                && usage.claim(rule.times);
+            let place = || Place::start(Arc::clone(rule), Arc::clone(usage));
+            fits.then(|| Run::begin(place(), request, self.parking()))
+        })
     }
 
     /// Keeps in mind an answer that paused without a place to go on from.
@@ -279,10 +308,12 @@ impl Scripts {
         if !request.resumes_pause {
             return false;
         }
+        let behind = history::compacted_key(&request.body);
         let keys = history::pause_keys(&request.body, &request.user_text);
         let parked = self.parked();
         // The calls behind the two endings may be older than the last answer.
-        parked.has_paused(&keys) || parked.find(keys.iter().take(2)).is_some()
+        let endings = behind.iter().chain(keys.iter().take(2));
+        parked.has_paused(&keys) || parked.find(endings).is_some()
     }
 
     /// Whether a run waits for the answer to this call.

@@ -370,8 +370,11 @@ fn mistake(error: &minijinja::Error, lines: Lines) -> Mistake {
                     || "a name in a template is undefined".to_owned(),
                     |name| format!("`{}` is undefined in a template", name.trim()),
                 );
-            let hint =
-                "`last` exists after the first call; `is defined` asks whether a name exists";
+            let hint = if what.starts_with("`last") {
+                "`last` exists after the first call; `is defined` asks whether a name exists"
+            } else {
+                "`is defined` asks whether a name exists, and `default(…)` stands in for one that does not"
+            };
             (what, Some(hint.to_owned()))
         }
         ErrorKind::OutOfFuel => ("a template does not come to an end".to_owned(), None),
@@ -396,6 +399,17 @@ fn mistake(error: &minijinja::Error, lines: Lines) -> Mistake {
 fn whole_path(source: &str, range: Range<usize>) -> Option<&str> {
     let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '[' | ']');
     let found = source.get(range.clone())?;
+    // A filter is given what does not exist: it stands before the bar, and before what was put between.
+    if let Some(mut before) = source[..range.start].trim_end().strip_suffix('|') {
+        loop {
+            before = before.trim_end();
+            let (rest, path) = before.split_at(before.trim_end_matches(part).len());
+            match rest.trim_end().strip_suffix('|') {
+                Some(rest) if path.starts_with(meter::PREFIX) => before = rest,
+                Some(_) | None => return (!path.is_empty()).then_some(path),
+            }
+        }
+    }
     if !found.starts_with(['.', '[']) {
         return Some(found);
     }

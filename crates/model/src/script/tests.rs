@@ -1,5 +1,6 @@
 //! The script language as its users meet it: models are driven by hand, with made-up results.
 
+mod compaction;
 mod continuation;
 mod diagnostics;
 mod documents;

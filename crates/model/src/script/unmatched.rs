@@ -3,7 +3,7 @@
 pub use control_api::Near;
 use control_api::{FailedClause, TimesUsed};
 
-use super::matching::{Clause, quoted, tools_gist, uploads_gist};
+use super::matching::{Clause, quoted_ends, tools_gist, uploads_gist};
 use super::usage::Counted;
 use crate::{ModelError, TurnRequest};
 
@@ -71,7 +71,7 @@ pub(super) fn error<'r>(
     let (nearest, count) = nearest(request, rules);
     let mut message = format!(
         "{BEGINS}: user text {}; {}{}; {}{}",
-        quoted(&request.user_text),
+        quoted_ends(&request.user_text),
         if request.tools.is_empty() {
             ""
         } else {

@@ -37,6 +37,23 @@ pub(in super::super) const BESIDE_KEYS: [&str; 7] = [
     "else",
 ];
 
+/// The step and its first member, where `key` is a member of its longer form.
+fn with_member(step: &str, key: &str) -> Option<(&'static str, &'static str)> {
+    let (name, first, members): (_, _, &[&str]) = match step {
+        "web_search" => ("web_search", "query", &["results"]),
+        "web_fetch" => ("web_fetch", "url", &["pdf", "text", "title"]),
+        "tool_use" => ("tool_use", "name", &["input"]),
+        "view" => ("view", "path", &["view_range"]),
+        "stop" => (
+            "stop",
+            "reason",
+            &["category", "explanation", "stop_sequence"],
+        ),
+        _ => return None,
+    };
+    members.contains(&key).then_some((name, first))
+}
+
 impl Parser {
     /// Appends the instructions of a list of steps.
     pub(super) fn steps(&mut self, node: &Node, ops: &mut Vec<Op>) {
@@ -88,10 +105,15 @@ impl Parser {
             Kind::Map(entries) if !entries.is_empty() => entries.as_slice(),
             _ => {
                 let hint = node.text().map_or_else(
-                    || one_of(PlainStep::NAMES),
+                    || one_of(&[PlainStep::NAMES, CallStep::NAMES].concat()),
                     |_| "write `text: …` to say something".to_owned(),
                 );
-                let message = format!("a step must be a map, got {}", node.what());
+                let message = match &node.kind {
+                    Kind::Map(_) => {
+                        "a step has a key that says what it does, got an empty map".to_owned()
+                    }
+                    _ => format!("a step must be a map, got {}", node.what()),
+                };
                 return self.sink.error_with_hint(node.at, message, hint);
             }
         };
@@ -180,8 +202,15 @@ impl Parser {
             if CallStep::from_name(name).is_some() || PlainStep::from_name(name).is_some() {
                 steps.push((key, value));
             } else if !BESIDE_KEYS.contains(&name) {
-                let known = [PlainStep::NAMES, CallStep::NAMES, &BESIDE_KEYS[..]].concat();
-                self.sink.unknown(key.at, "step", name, &known);
+                let mut others = entries.iter().map(|(other, _)| other.name.as_str());
+                if let Some((call, first)) = others.find_map(|other| with_member(other, name)) {
+                    let message = format!("`{name}` stands beside `{call}`, and belongs into it");
+                    let hint = format!("write `{call}: {{{first}: …, {name}: …}}`");
+                    self.sink.error_with_hint(key.at, message, hint);
+                } else {
+                    let known = [PlainStep::NAMES, CallStep::NAMES, &BESIDE_KEYS[..]].concat();
+                    self.sink.unknown(key.at, "step", name, &known);
+                }
                 complained = true;
             }
         }

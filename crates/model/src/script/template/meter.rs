@@ -7,7 +7,8 @@ use minijinja::{Environment, Error, ErrorKind, State, filters};
 
 use common::limits;
 
-/// Names that [`super::respell`] writes and no script needs.
+/// What the names begin with that [`super::respell`] writes and no script needs.
+pub(super) const PREFIX: &str = "sandtable_";
 pub(super) const MADE: &str = "sandtable_made";
 pub(super) const READ: &str = "sandtable_read";
 pub(super) const KEPT: &str = "sandtable_kept";

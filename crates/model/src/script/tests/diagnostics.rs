@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::{request, scripts};
 use crate::script::{Base, Scripts};
 
 fn mistakes(source: &str) -> String {
@@ -51,6 +52,45 @@ fn mistakes_of_a_rule_have_place_and_hint() {
     - if: "true"
 "#
     ));
+}
+
+#[test]
+fn a_step_without_a_key_and_a_member_beside_its_step_are_told() {
+    let empty = mistakes("- then: [{}]");
+    assert!(
+        empty.contains("got an empty map") && empty.contains("bash"),
+        "{empty}"
+    );
+    insta::assert_snapshot!(mistakes("- then: [{ web_search: q, results: [] }]"), @r"
+    a.yaml:1:27: `results` stands beside `web_search`, and belongs into it
+      hint: write `web_search: {query: …, results: …}`
+    ");
+}
+
+#[test]
+fn what_does_not_exist_before_a_filter_is_named_and_not_the_filter() {
+    let scripts =
+        scripts("- then: [{ text: '${{ request.tools | selectattr(\"type\") | list }}' }]");
+    let mut model = scripts.start(&request("hi")).unwrap();
+    let error = common::hinted::told(&model.next(&[]).unwrap_err());
+    assert!(error.contains("`request.tools` is undefined"), "{error}");
+    assert!(!error.contains("`last`"), "{error}");
+}
+
+#[test]
+fn an_unmatched_text_is_told_by_its_end_as_well() {
+    let long = format!(
+        "<system-reminder>{}</system-reminder> Find the lion",
+        "long text ".repeat(40)
+    );
+    let scripts = scripts("- { when: { user: zebra }, then: [{ text: ok }] }");
+    let error = scripts.start(&request(&long)).unwrap_err();
+    assert_eq!(
+        error.message.matches("Find the lion\"").count(),
+        2,
+        "{}",
+        error.message
+    );
 }
 
 #[test]

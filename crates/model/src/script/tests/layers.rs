@@ -32,6 +32,18 @@ fn a_file_that_is_named_again_is_read_once_at_its_first_place() {
     assert_eq!((survey.files, survey.rules), (2, 2));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_read_in_a_folder_is_a_mistake_and_no_rule_that_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.yaml", "- then: [{ text: a }]");
+    std::fs::create_dir(folder.path().join("folder.yaml")).unwrap();
+    assert_eq!(load(folder.path()).len(), 1);
+    std::os::unix::fs::symlink("/nowhere", folder.path().join("b.yaml")).unwrap();
+    let mistakes = Base::load(&[folder.path().to_owned()]).unwrap_err();
+    assert!(mistakes[0].file.ends_with("b.yaml"), "{mistakes:?}");
+}
+
 #[test]
 fn a_workspaces_rules_come_before_the_files_in_the_order_of_their_names() {
     let folder = tempfile::tempdir().unwrap();
