@@ -306,3 +306,17 @@ async fn a_wire_fault_with_a_mistake_is_refused() {
         assert!(answer.message().contains(told), "{}", answer.text());
     }
 }
+
+#[tokio::test]
+async fn what_has_no_body_is_no_occasion_for_a_fault_of_the_wire() {
+    let server = TestServer::start().await;
+    let fault = json!({"at": "wire", "do": "reset", "after_bytes": 0});
+    server.control("POST", "faults", &fault).await;
+    let mut connection = server.connect().await;
+    let head = server.request("HEAD", "/v1/models");
+    connection.send(&head).await;
+    let head = connection.read_head().await.expect("an answer");
+    assert_eq!(head.status, 200);
+    let verdict = server.control("GET", "verify", &Value::Null).await;
+    assert_eq!(verdict["unused_faults"].as_array().map(Vec::len), Some(1));
+}

@@ -182,13 +182,14 @@ impl Player {
                 .ok_or_else(|| self.miss(&state, &asked))?,
         };
         let entry = &self.tape.entries[at];
+        // It was asked for, whatever is left of it.
+        state.asked.insert(digest, count + 1);
+        *state.given.entry(at).or_insert(0) += 1;
         if let (Body::Missing(why), false) =
             (&entry.exchange.response.body, request.method == "HEAD")
         {
             return Err(unkept(entry, why));
         }
-        state.asked.insert(digest, count + 1);
-        *state.given.entry(at).or_insert(0) += 1;
         if found.is_empty() {
             state.loose.insert(at);
         }

@@ -144,6 +144,19 @@ impl Upstream {
                 .is_ok_and(|address| address.is_loopback())
     }
 
+    /// Whether a server that listens here is asked.
+    pub fn leads_to(&self, address: std::net::SocketAddr) -> bool {
+        let url = reqwest::Url::parse(&self.url).ok();
+        let port = url.as_ref().and_then(reqwest::Url::port_or_known_default);
+        let host = url.as_ref().and_then(reqwest::Url::host_str);
+        let host = host.map(|host| host.trim_start_matches('[').trim_end_matches(']'));
+        let ip = host.and_then(|host| host.parse::<std::net::IpAddr>().ok());
+        let here = address.ip();
+        let is_here =
+            ip == Some(here) || self.is_loopback() && (here.is_loopback() || here.is_unspecified());
+        port == Some(address.port()) && is_here
+    }
+
     /// Sends a request on and waits for the head of the answer.
     pub async fn send(
         &self,

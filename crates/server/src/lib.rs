@@ -85,6 +85,8 @@ pub enum StartError {
         place = std::env::temp_dir().display()
     )]
     Temporary(#[source] io::Error),
+    #[error("the upstream {0} is this server itself: each request would be sent on for ever")]
+    OwnUpstream(String),
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] io::Error),
     #[error(transparent)]
@@ -124,6 +126,7 @@ impl Hinted for StartError {
             Self::Cassettes(error) => Some(error),
             Self::Backend(error) => Some(error),
             Self::Listen { .. }
+            | Self::OwnUpstream(_)
             | Self::Temporary(_)
             | Self::Scripts(_)
             | Self::Signals(_)
@@ -134,6 +137,9 @@ impl Hinted for StartError {
     fn hint(&self) -> Option<Cow<'_, str>> {
         if let Self::Listen { source, .. } = self {
             return Some(listen_hint(source).into());
+        }
+        if let Self::OwnUpstream(_) = self {
+            return Some("name the service that is to be recorded, or another `--port`".into());
         }
         if let Self::Temporary(_) = self {
             return Some(
@@ -165,6 +171,7 @@ impl StartError {
             | Self::Scripts(_)
             | Self::Faults(_)
             | Self::State(_)
+            | Self::OwnUpstream(_)
             | Self::Cassettes(_) => 2,
             Self::Listen { .. }
             | Self::Temporary(_)
@@ -216,6 +223,13 @@ impl Server {
                 address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), config.port),
                 source: io::Error::other("no socket was bound"),
             })?;
+        let upstream = config
+            .cassettes
+            .as_ref()
+            .and_then(|plan| plan.upstream.as_ref());
+        if let Some(upstream) = upstream.filter(|upstream| upstream.leads_to(address)) {
+            return Err(StartError::OwnUpstream(upstream.url().to_owned()));
+        }
         let watches = !config.scripts.is_empty() && cassettes.is_none();
         let watcher = watches.then(|| tokio::spawn(Arc::clone(&base).watch()));
         let unasked = unasked(&config, state.as_deref());

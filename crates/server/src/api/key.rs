@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-/// Every key that a request carries, in `x-api-key` or `authorization: Bearer` (F130): those in `x-api-key` first. What
+/// Every key that a request carries, in `x-api-key` or `authorization`, a token or a signature's access key (F130): those in `x-api-key` first. What
 /// stands between a client and the server may have added one.
 pub(crate) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let texts = |name: HeaderName| {
@@ -12,8 +12,15 @@ pub(crate) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
             .map(str::trim)
     };
     let bearers = texts(header::AUTHORIZATION).filter_map(|value| {
-        let (scheme, key) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
+        let (scheme, rest) = value.split_once(' ')?;
+        if scheme.eq_ignore_ascii_case("bearer") {
+            return Some(rest.trim());
+        }
+        // Clients of the platform on AWS sign: the access key says whose it is, and the signature is not looked at.
+        (scheme == "AWS4-HMAC-SHA256").then_some(())?;
+        let mut members = rest.split(',').map(str::trim);
+        let scope = members.find_map(|member| member.strip_prefix("Credential="))?;
+        scope.split('/').next()
     });
     texts(HeaderName::from_static("x-api-key"))
         .chain(bearers)
@@ -52,6 +59,13 @@ mod tests {
             ),
             (&[("x-api-key", ""), ("authorization", "Bearer b")], &["b"]),
             (&[("authorization", "Basic b")], &[]),
+            (
+                &[(
+                    "authorization",
+                    "AWS4-HMAC-SHA256 Credential=AKIA/20261201/us-east-1/x/aws4_request, SignedHeaders=host, Signature=0f",
+                )],
+                &["AKIA"],
+            ),
         ] {
             assert_eq!(keys(&headers(pairs)).collect::<Vec<_>>(), found);
         }

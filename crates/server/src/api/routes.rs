@@ -22,6 +22,7 @@ use crate::api::skills::versions;
 use crate::api::{batches, faults, files, identify, json, messages, models, replay, skills};
 use crate::app::App;
 use crate::caught::caught;
+use common::hinted::{self, Mistake};
 use common::ids::Kind;
 use workspace::Workspace;
 
@@ -210,7 +211,7 @@ pub(super) async fn route(exchange: &mut Exchange) -> Outcome {
     // Cheap clones: of what the connection has read, and of a number.
     let (uri, method) = (exchange.head.uri.clone(), exchange.head.method.clone());
     let Some((segments, count)) = segments(uri.path()) else {
-        return Err(nowhere());
+        return Err(nowhere(uri.path()));
     };
     let x = exchange;
     match (&segments[..count], method) {
@@ -260,7 +261,7 @@ pub(super) async fn route(exchange: &mut Exchange) -> Outcome {
                 "invalid_request_error",
                 "Method Not Allowed",
             ),
-            None => nowhere(),
+            None => nowhere(uri.path()),
         }),
     }
 }
@@ -288,8 +289,32 @@ fn allowed(path: &str, method: &Method) -> Option<&'static str> {
     (!is_one).then_some(methods)
 }
 
-fn nowhere() -> ApiError {
-    ApiError::not_found("Not Found")
+/// A path that nothing is at. The service's message, and a hint if the client's base URL is wrong.
+fn nowhere(path: &str) -> ApiError {
+    ApiError::not_found(match misplaced(path) {
+        None => "Not Found".to_owned(),
+        Some(more) => hinted::told(
+            &Mistake::new("Not Found").with_hint(format!("the API is under `/v1`: {more}")),
+        ),
+    })
+}
+
+/// What is wrong with the base URL of a client that asks for this path.
+fn misplaced(path: &str) -> Option<String> {
+    const FIRST: [&str; 4] = ["files", "messages", "models", "skills"];
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let at = parts.iter().position(|part| FIRST.contains(part))?;
+    match &parts[..at] {
+        // It is right, and the rest of the path is not.
+        ["v1"] => None,
+        [] => Some("this client needs a base URL that ends in it".to_owned()),
+        ["v1", "v1"] => Some("this client puts it behind its base URL by itself".to_owned()),
+        [before @ .., "v1"] => Some(format!(
+            "leave `/{}` out of the client's base URL",
+            before.join("/")
+        )),
+        _ => None,
+    }
 }
 
 /// A part of a path, decoded. What cannot be read is the id of nothing.
@@ -300,6 +325,30 @@ fn text(part: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_base_url_that_is_wrong_is_told() {
+        assert!(misplaced("/messages").unwrap().contains("ends in it"));
+        assert!(
+            misplaced("/v1/v1/messages/batches")
+                .unwrap()
+                .contains("by itself")
+        );
+        assert!(
+            misplaced("/anthropic/v1/files")
+                .unwrap()
+                .contains("`/anthropic`")
+        );
+        for path in [
+            "/v1/messages/x/y",
+            "/v2/messages",
+            "/v1/unknown",
+            "/",
+            "/favicon.ico",
+        ] {
+            assert_eq!(misplaced(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn a_path_has_its_methods_and_no_empty_part() {
