@@ -19,6 +19,7 @@ mod billing;
 mod blocks;
 mod cassettes;
 mod circles;
+mod compactions;
 mod compiler;
 mod conforming;
 mod containers;

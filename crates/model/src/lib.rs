@@ -444,15 +444,12 @@ pub enum OnUnmatched {
 }
 
 /// Chooses the model of a turn for one workspace: a parked run that the request continues, else the
-/// scripts if any are loaded, else `tour`, else `direct`. A request for a compaction alone gets one, whatever a rule would say.
+/// scripts if any are loaded, else `tour`, else `direct`.
 pub fn select(
     request: &TurnRequest,
     scripts: &script::Scripts,
     on_unmatched: OnUnmatched,
 ) -> Result<Box<dyn Model>, ModelError> {
-    if request.body["compaction"].is_object() {
-        return scripts.compact(request);
-    }
     if let Some(model) = scripts.resume(request)? {
         return Ok(model);
     }

@@ -56,7 +56,7 @@ impl Model for StandIn {
 
 impl Scripts {
     /// The model of a request for a compaction alone.
-    pub fn compact(&self, request: &TurnRequest) -> Result<Box<dyn Model>, ModelError> {
+    pub(super) fn compact(&self, request: &TurnRequest) -> Result<Box<dyn Model>, ModelError> {
         if let Some(mut run) = self.waiting(request)? {
             // The results come with this request, and with no later one.
             run.take_in()?;

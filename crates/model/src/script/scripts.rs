@@ -246,8 +246,12 @@ impl Scripts {
         Err(unmatched::error(request, rules))
     }
 
-    /// The model of a turn that ended here in client calls or a pause, if `request` continues one.
+    /// The model of a turn that ended here in client calls or a pause, if `request` continues one; of a request for a
+    /// compaction alone always one, which says nothing else.
     pub fn resume(&self, request: &TurnRequest) -> Result<Option<Box<dyn Model>>, ModelError> {
+        if request.body["compaction"].is_object() {
+            return self.compact(request).map(Some);
+        }
         if !is_continuation(request) {
             return Ok(None);
         }
