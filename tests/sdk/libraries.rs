@@ -10,6 +10,11 @@ async fn agents_of_pydantic_ai_talk_stream_call_and_run_code() {
 }
 
 #[tokio::test]
+async fn the_tool_runner_of_the_sdk_compacts_and_goes_on() {
+    flows(PythonLibraries, "compacts.py").await;
+}
+
+#[tokio::test]
 async fn a_chat_model_of_langchain_talks_streams_calls_and_runs_code() {
     flows(PythonLibraries, "flows_langchain.py").await;
 }
