@@ -39,11 +39,22 @@ fn nameless(message: &Value) -> Value {
     message
 }
 
+/// A compaction's signature says in which message it came.
+fn is_of_a_compaction(key: &str, value: &Value) -> bool {
+    let ours = model::compaction_signature("");
+    let ours = ours.trim_end_matches('=');
+    key == "signature"
+        && value
+            .as_str()
+            .is_some_and(|text| text.starts_with(&ours[..16]))
+}
+
 fn hide(value: &mut Value) {
     match value {
         Value::Object(members) => {
             for (key, value) in members.iter_mut() {
-                if key == "id" || key == "tool_use_id" {
+                let is_sealed = is_of_a_compaction(key, value);
+                if key == "id" || key == "tool_use_id" || is_sealed {
                     *value = json!("ID");
                 } else {
                     hide(value);

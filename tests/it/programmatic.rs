@@ -490,7 +490,7 @@ async fn what_a_continuation_must_hold_is_said_in_the_services_words() {
             Box::new(|body| {
                 body["tool_choice"] = json!({"type": "auto", "disable_parallel_tool_use": true});
             }),
-            "tool_choice.disable_parallel_tool_use: not supported with tools called by code execution".to_owned(),
+            "tool_choice.disable_parallel_tool_use: true cannot be used with programmatic tool calling".to_owned(),
         ),
         (
             Box::new(|body| body["tools"][0]["type"] = json!("code_execution_20250522")),

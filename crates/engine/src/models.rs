@@ -61,7 +61,15 @@ const THINK_WHEN_ASKED: &[&str] = &[
 ];
 
 /// Models that cannot be made to call a tool.
-const UNFORCED: &[&str] = &["claude-fable-5-1", "claude-mythos-5-1", "claude-opus-5-5"];
+const UNFORCED: &[&str] = &[
+    "claude-fable-5-1",
+    "claude-mythos-5-1",
+    "claude-opus-5-5",
+    "claude-sonnet-5-5",
+];
+
+/// Models that give no more than high effort where they do not think (F258).
+const CALM_UNTHOUGHT: &[&str] = &["claude-opus-5", "claude-sonnet-5-5"];
 
 /// Models up to 4.6 that take one of `temperature` and `top_p`.
 const ONE_SAMPLING: &[&str] = &[
@@ -106,6 +114,9 @@ pub(super) fn check_thinking(
         Some(Thinking::Adaptive) if is_one_of(model, BEFORE_4_6) => &refusal::THINKING_ADAPTIVE,
         Some(Thinking::BetweenTools) if !thinks_between_tools(model) => {
             &refusal::THINKING_BETWEEN_TOOLS
+        }
+        Some(Thinking::Disabled) if model.starts_with("claude-sonnet-5-5") => {
+            &refusal::THINKING_DISABLED_BETWEEN
         }
         Some(Thinking::Disabled) if is_one_of(model, ALWAYS_THINK) => &refusal::THINKING_DISABLED,
         Some(Thinking::Disabled) if model == "claude-mythos-preview" => {
@@ -205,8 +216,18 @@ pub(super) fn check_output(request: &MessagesRequest, long: bool) -> Result<(), 
     if !request.is_counted() {
         check_length(&request.model, request.max_tokens, long)?;
     }
-    let effort = request.effort.as_deref();
-    effort.map_or(Ok(()), |effort| check_effort(&request.model, effort))
+    let Some(effort) = request.effort.as_deref() else {
+        return Ok(());
+    };
+    check_effort(&request.model, effort)?;
+    let is_off = matches!(
+        request.thinking,
+        Some(Thinking::Disabled | Thinking::BetweenTools)
+    );
+    if is_off && matches!(effort, "xhigh" | "max") && is_one_of(&request.model, CALM_UNTHOUGHT) {
+        return Err(refusal::EFFORT_UNTHOUGHT.refuse(&[("effort", &effort)]));
+    }
+    Ok(())
 }
 
 /// Refuses more tokens than the model gives.

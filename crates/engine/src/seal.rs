@@ -61,12 +61,8 @@ fn digest_of(thinking: &str) -> Sha256Digest {
     Sha256::digest(thinking.as_bytes()).into()
 }
 
-/// A stand-in for the service's opaque signature: base64, the same for the same thought.
-pub(super) fn signature(thinking: &str) -> String {
-    signature_behind(thinking, Link::default())
-}
-
-/// That of a thought behind another of the same answer.
+/// A stand-in for the service's opaque signature of a thought behind another of the same answer: base64, the same for the
+/// same thoughts.
 pub(super) fn signature_behind(thinking: &str, before: Link) -> String {
     let digest = digest_of(thinking);
     let mut again = digest;
@@ -145,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_signature_tells_an_edited_thought() {
-        let signed = signature("two and two");
+        let signed = signature_behind("two and two", Link::default());
         assert!(!is_edited("two and two", &signed));
         assert!(is_edited("two and three", &signed));
         assert!(!is_edited("", &signed));
@@ -159,7 +155,7 @@ mod tests {
     #[test]
     fn signatures_tell_thoughts_that_have_changed_places() {
         let (a, b, c) = (
-            signature("a"),
+            signature_behind("a", Link::default()),
             signature_behind("b", link("a")),
             signature_behind("c", link("b")),
         );

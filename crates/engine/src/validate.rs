@@ -184,6 +184,9 @@ fn check_roles(index: usize, message: &Message) -> Result<(), Invalid> {
             Block::ServerToolResult { tag, .. } => (*tag, "assistant", Role::Assistant),
             Block::McpToolUse { .. } => ("mcp_tool_use", "assistant", Role::Assistant),
             Block::McpToolResult { .. } => ("mcp_tool_result", "assistant", Role::Assistant),
+            Block::Image(_) if message.role == Role::Assistant => {
+                return Err(refusal::ASSISTANT_IMAGE.refuse(&[("message", &index)]));
+            }
             Block::Text { .. }
             | Block::Image(_)
             | Block::Document(_)

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::{CallResult, OutputFile};
@@ -103,22 +105,27 @@ pub(super) fn pause_keys(body: &Value, user_text: &str) -> Vec<String> {
     keys
 }
 
-/// The key of what was said behind a summary that the newest assistant message holds in place of all before it.
-pub(super) fn compacted_key(body: &Value) -> Option<String> {
-    let message = turn(body).next_back()?;
-    let mut blocks = message["content"].as_array()?.iter().rev();
-    let summary = blocks.find_map(|block| match block["type"].as_str()? {
-        "compaction" => block["content"].as_str(),
-        _ => None,
-    });
-    summary.map(compaction_key)
+/// Begins signatures, as recorded.
+const SIGNED: &str = "EqQB";
+const MESSAGE: &str = "sandtable:";
+
+/// The signature of a compaction that came in this message: what continues the conversation has it in place of all before
+/// it, and leads back to the message by it.
+pub fn compaction_signature(message_id: &str) -> String {
+    format!(
+        "{SIGNED}{}",
+        STANDARD.encode(format!("{MESSAGE}{message_id}"))
+    )
 }
 
-/// The key of a run that a compaction stands for.
-pub(super) fn compaction_key(summary: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    summary.hash(&mut hasher);
-    format!("compaction {:016x}", hasher.finish())
+/// The id of the message with the compaction that the newest assistant message holds, if it came from here.
+pub(super) fn compacted_in(body: &Value) -> Option<String> {
+    let message = turn(body).next_back()?;
+    let mut blocks = message["content"].as_array()?.iter().rev();
+    let block = blocks.find(|block| block["type"] == "compaction")?;
+    let signed = block["signature"].as_str()?.strip_prefix(SIGNED)?;
+    let text = String::from_utf8(STANDARD.decode(signed).ok()?).ok()?;
+    text.strip_prefix(MESSAGE).map(str::to_owned)
 }
 
 fn ending(seen: &[Seen<'_>], user_text: &str) -> String {

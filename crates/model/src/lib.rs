@@ -14,6 +14,8 @@ pub mod script;
 pub mod tour;
 mod web;
 
+pub use history::compaction_signature;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;

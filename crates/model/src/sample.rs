@@ -1,5 +1,7 @@
 //! What a schema allows: inputs of calls of the client's tools, and answers in a format.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value, json};
 
 use crate::Call;
@@ -8,6 +10,8 @@ use crate::Call;
 const MAX_DEPTH: usize = 8;
 /// Most items and characters that a schema gets by asking for so many at least.
 const MAX_SIZE: u64 = 64;
+/// Most values of one sample: lists in lists ask for many.
+const MAX_VALUES: usize = 10_000;
 
 /// A call of the client's `number`-th tool, counted round; `None` where it has none, or may not call one.
 pub(crate) fn any_client_tool(body: &Value, number: usize) -> Option<Call> {
@@ -37,7 +41,7 @@ pub(crate) fn formatted(body: &Value) -> Option<String> {
     let formats = [&body["output_config"]["format"], &body["output_format"]];
     let format = formats.into_iter().find(|format| format.is_object())?;
     let root = &format["schema"];
-    Some(Sample { root, variant: 0 }.of(root, 0).to_string())
+    Some(Sample::new(root, 0).of(root, 0).to_string())
 }
 
 /// The tools that a model may call by itself and the client carries out.
@@ -62,24 +66,32 @@ fn is_called_directly(tool: &Value) -> bool {
 
 /// An input for a schema; an odd `variant` has what is optional as well.
 fn input(schema: &Value, variant: usize) -> Value {
-    let value = Sample {
-        root: schema,
-        variant,
-    }
-    .of(schema, 0);
+    let value = Sample::new(schema, variant).of(schema, 0);
     if value.is_object() { value } else { json!({}) }
 }
 
 struct Sample<'a> {
     root: &'a Value,
     variant: usize,
+    /// How many values may still be made.
+    left: Cell<usize>,
 }
 
-impl Sample<'_> {
+impl<'a> Sample<'a> {
+    fn new(root: &'a Value, variant: usize) -> Self {
+        Self {
+            root,
+            variant,
+            left: Cell::new(MAX_VALUES),
+        }
+    }
+
     fn of(&self, schema: &Value, depth: usize) -> Value {
-        if depth > MAX_DEPTH {
+        let left = self.left.get();
+        if depth > MAX_DEPTH || left == 0 {
             return Value::Null;
         }
+        self.left.set(left - 1);
         if let Some(only) = schema.get("const") {
             return only.clone();
         }
@@ -151,6 +163,10 @@ fn string(schema: &Value) -> String {
         Some("time") => return "20:47:05Z".to_owned(),
         Some("email") => return "a@example.com".to_owned(),
         Some("uri") => return "https://example.com/".to_owned(),
+        Some("ipv4") => return "192.0.2.1".to_owned(),
+        Some("ipv6") => return "2001:db8::1".to_owned(),
+        Some("hostname") => return "example.com".to_owned(),
+        Some("duration") => return "PT1M".to_owned(),
         Some("uuid") => return "00000000-0000-4000-8000-000000000000".to_owned(),
         _ => {}
     }
@@ -214,6 +230,16 @@ mod tests {
             assert!(validator.is_valid(&input), "{input}");
             assert_eq!(input.get("exact").is_some(), number % 2 == 1);
         }
+    }
+
+    #[test]
+    fn a_schema_that_asks_for_too_much_gets_less() {
+        let mut schema = json!({"type": "string"});
+        for _ in 0..6 {
+            schema = json!({"type": "array", "minItems": 64, "items": schema});
+        }
+        let body = json!({"output_config": {"format": {"type": "json_schema", "schema": schema}}});
+        assert!(formatted(&body).unwrap().len() < 10_000_000);
     }
 
     #[test]

@@ -165,6 +165,9 @@ refusals! {
     ADVISOR_PAIR "advisor-pair" "tools.{tool}.model"
         "'{advisor}' cannot be used as an advisor when the request model is '{model}'."
         "2026-06 to 2026-09, anthropics/claude-code#67405, #67764, #91281, the first two with request ids";
+    EMPTY_DOMAINS "empty-domains" "{path}"
+        "Empty list of domains is ambiguous. Provide at least one domain or null."
+        "2025-09-26, CherryHQ/cherry-studio#10374; router-for-me/CLIProxyAPI#2681";
     OUTPUT_FORMAT "output-format" "output_format"
         "This field is deprecated. Use 'output_config.format' instead."
         "2026, recorded, and three logs";
@@ -210,6 +213,15 @@ refusals! {
     THINKING_DISABLED "thinking-disabled" ""
         "\"thinking.type.disabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \"output_config.effort\" to control thinking behavior."
         "2026, two threads";
+    THINKING_DISABLED_BETWEEN "thinking-disabled-between" ""
+        "To turn thinking off on this model, send \"thinking\": {\"type\": \"between_tools\"} instead of {\"type\": \"disabled\"}. The model does not think before responding. The short updates it writes between tool calls come back as thinking blocks."
+        "document, 2026-09; live tests of 2026-09-29 have a part of it";
+    EFFORT_UNTHOUGHT "effort-unthought" ""
+        "output_config.effort '{effort}' is not supported when thinking is disabled on this model. Use effort 'high' or below, or enable thinking."
+        "2026-07-30 to 2026-09-29, live tests of claude-opus-5 and claude-sonnet-5-5, one with a request id";
+    ASSISTANT_IMAGE "assistant-image" "messages.{message}.content"
+        "'image' blocks are not permitted within assistant turns."
+        "2026-09-20, logs with request ids";
     THINKING_DISABLED_PREVIEW "thinking-disabled-preview" ""
         "\"thinking.type.disabled\" is not supported for this model. Thinking defaults to adaptive mode when not specified; use \"thinking.type.enabled\" with \"budget_tokens\" for extended thinking."
         "2026, two gateways that quote it" weak;
@@ -224,7 +236,7 @@ refusals! {
         "2026, router-for-me/CLIProxyAPI#4957";
     FORCED_TOOL_MODEL "forced-tool-model" ""
         "tool_choice: type \"tool\" and \"any\" are not supported for this model."
-        "2026-09, two gateways that quote it" weak;
+        "2026-09-29, live test of claude-sonnet-5-5; two gateways" weak;
     SAMPLING_DEPRECATED "sampling-deprecated" ""
         "`{name}` is deprecated for this model."
         "2026-08-29, probe of claude-sonnet-5; many threads";

@@ -120,7 +120,7 @@ async fn an_attempt_has_its_entrys_thinking_and_wrong_entries_are_refused_by_the
         ),
         (
             json!({"model": "m", "temperature": 1}),
-            "fallbacks.0.temperature: Extra inputs are not permitted",
+            "fallbacks.0: 'temperature' is not a supported field. Supported: model, max_tokens, output_config, speed, thinking.",
         ),
         (
             json!({"model": "m", "max_tokens": "9"}),

@@ -7,7 +7,7 @@ use wire::request::ThinkingDisplay;
 
 use super::{End, Turn};
 use crate::usage::{AfterCompaction, tokens_before_messages};
-use crate::{TurnError, fallbacks, models, seal};
+use crate::{TurnError, fallbacks, models};
 use model::{Compacted, ModelError, Stop};
 
 /// The kind of a thought.
@@ -74,7 +74,7 @@ impl Turn<'_> {
         self.emitter.compaction(Compaction {
             signature: asked
                 .only_compacts
-                .then(|| seal::signature(summary.as_deref().unwrap_or_default())),
+                .then(|| model::compaction_signature(&self.message_id)),
             content: summary.clone(),
             encrypted_content: None,
             tool_changes,

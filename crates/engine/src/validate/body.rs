@@ -188,16 +188,16 @@ fn check_citations(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
             let inner = inner.into_iter().flat_map(items).map(|(_, block)| block);
             inner.chain(std::iter::once(block))
         });
-        let mut cites = shown
+        let cites = shown
             .filter(|block| at(block, "type") == kind)
             .map(|block| at(at(block, "citations"), "enabled") == true);
-        let Some(first) = cites.next() else {
-            continue;
-        };
-        if cites.any(|other| other != first) {
-            return models::unless_taken(&refusal::CITATIONS_MIXED, &[("what", &what)], weak);
+        let (some_cite, some_do_not) = cites.fold((false, false), |(some, others), cites| {
+            (some || cites, others || !cites)
+        });
+        if some_cite && some_do_not {
+            models::unless_taken(&refusal::CITATIONS_MIXED, &[("what", &what)], weak)?;
         }
-        if first && is_formatted && kind == "document" {
+        if some_cite && is_formatted && kind == "document" {
             return Err(refusal::CITATIONS_WITH_FORMAT.refuse(&[]));
         }
     }

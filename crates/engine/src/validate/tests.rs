@@ -237,7 +237,7 @@ fn what_code_calls_by_default_is_called_by_code() {
     let mut web = json!({"type": "web_search_20260209", "name": "web_search"});
     assert_eq!(
         refused_tools(&json!([web]), &one_by_one).unwrap(),
-        "tool_choice.disable_parallel_tool_use: not supported with tools called by code execution"
+        "tool_choice.disable_parallel_tool_use: true cannot be used with programmatic tool calling"
     );
     web["strict"] = json!(true);
     assert_eq!(

@@ -109,7 +109,7 @@ fn check_choice(request: &MessagesRequest) -> Result<(), Invalid> {
     }
     if choice.disables_parallel && request.tools.iter().any(Tool::is_called_by_code) {
         return Err(Invalid::new(
-            "tool_choice.disable_parallel_tool_use: not supported with tools called by code execution",
+            "tool_choice.disable_parallel_tool_use: true cannot be used with programmatic tool calling",
         ));
     }
     Ok(())

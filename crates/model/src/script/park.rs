@@ -26,8 +26,6 @@ pub(super) struct Place {
     /// The last call of the turn so far, and the text after it.
     pub(super) last_id: String,
     pub(super) trail: String,
-    /// The key of the compaction that this answer holds.
-    pub(super) compacted: Option<String>,
 }
 
 impl Place {
@@ -44,7 +42,6 @@ impl Place {
             results: Vec::new(),
             last_id: String::new(),
             trail: String::new(),
-            compacted: None,
         }
     }
 

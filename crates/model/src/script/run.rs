@@ -26,7 +26,7 @@ use common::{header, hinted};
 /// One turn, or the rest of one, of a rule.
 #[derive(Debug)]
 pub(super) struct Run {
-    place: Place,
+    pub(super) place: Place,
     body: Arc<Value>,
     user_text: String,
     uploads: Vec<Upload>,
@@ -34,7 +34,7 @@ pub(super) struct Run {
     /// The index in the place's trail, which is that of the whole turn, at which this answer's begins.
     said_before: usize,
     /// Keeps the place if the turn ends early.
-    home: Parking,
+    pub(super) home: Parking,
 }
 
 impl Run {
@@ -202,30 +202,8 @@ impl Run {
         !checks && next >= rule.ops.len()
     }
 
-    /// Whether its next step is a compaction.
-    pub(super) fn compacts_next(&self) -> bool {
-        let ops = &self.place.rule.ops;
-        let mut next = self.place.next;
-        while let Some(OpKind::Jump(to)) = ops.get(next).map(|op| &op.kind) {
-            next = *to;
-        }
-        let op = ops.get(next);
-        op.is_some_and(|op| matches!(op.kind, OpKind::Compaction { .. }))
-    }
-
-    /// Takes in what the request brings, and nothing more is said.
-    pub(super) fn take_in(&mut self) -> Result<(), ModelError> {
-        self.absorb(&[])
-    }
-
-    /// Keeps its place for whatever continues a conversation that begins with this summary.
-    pub(super) fn keep_behind(self, summary: &str) {
-        self.home
-            .keep(vec![history::compaction_key(summary)], self.place);
-    }
-
     /// Takes in the results of the calls that wait for them.
-    fn absorb(&mut self, results: &[CallResult]) -> Result<(), ModelError> {
+    pub(super) fn absorb(&mut self, results: &[CallResult]) -> Result<(), ModelError> {
         let Some((op, ids)) = self.place.pending.take() else {
             return Ok(());
         };
@@ -418,7 +396,12 @@ impl Run {
         })
     }
 
-    fn holds(&self, rule: &Rule, op: usize, condition: &Condition) -> Result<bool, ModelError> {
+    pub(super) fn holds(
+        &self,
+        rule: &Rule,
+        op: usize,
+        condition: &Condition,
+    ) -> Result<bool, ModelError> {
         match condition {
             Condition::Template(id) => rule.templates.holds(id, self.view()),
             Condition::Result(expect) => match self.place.results.last() {
@@ -590,14 +573,11 @@ impl Run {
             | Step::Stop(_)
             | Step::Fail(_)
             | Step::Usage(_)
+            | Step::Compaction(_)
             | Step::Fallback { .. }
             | Step::McpListing { .. }
             | Step::ContainerUpload(_)
             | Step::AppliedEdits(_) => {}
-            Step::Compaction(compacted) => {
-                let summary = compacted.summary.as_deref();
-                self.place.compacted = summary.map(history::compaction_key);
-            }
         }
     }
 }
@@ -699,7 +679,6 @@ impl Model for Run {
             keys.push(whole);
         }
         keys.extend(ids.iter().chain(by_code).cloned());
-        keys.extend(place.compacted.take());
         home.keep(keys, place);
     }
 }

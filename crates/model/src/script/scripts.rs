@@ -273,7 +273,7 @@ impl Scripts {
 
     fn waiting_place(&self, request: &TurnRequest) -> Result<Option<Place>, ModelError> {
         let place = if request.answered.is_empty() {
-            let behind = history::compacted_key(&request.body);
+            let behind = history::compacted_in(&request.body);
             let keys = history::pause_keys(&request.body, &request.user_text);
             self.parked().find(behind.iter().chain(&keys))
         } else {
@@ -312,7 +312,7 @@ impl Scripts {
         if !request.resumes_pause {
             return false;
         }
-        let behind = history::compacted_key(&request.body);
+        let behind = history::compacted_in(&request.body);
         let keys = history::pause_keys(&request.body, &request.user_text);
         let parked = self.parked();
         // The calls behind the two endings may be older than the last answer.

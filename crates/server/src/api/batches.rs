@@ -24,7 +24,7 @@ pub(super) use results::results;
 pub(crate) use run::{resume, resume_in, resume_newcomers};
 
 fn not_found(id: &str) -> ApiError {
-    ApiError::not_found(format!("Message Batch `{id}` not found."))
+    ApiError::not_found(format!("Message Batch {id} not found."))
 }
 
 /// The caller's batch of this id. What cannot be read is the id of nothing.
@@ -121,7 +121,7 @@ pub(super) async fn cancel(exchange: &Exchange, id: &str) -> Outcome {
     let row = find(exchange, id).await?;
     if row.state == BatchState::Ended {
         return Err(ApiError::invalid(format!(
-            "Message Batch `{}` has already ended and cannot be canceled.",
+            "Message Batch {} has already ended and cannot be canceled.",
             row.id
         )));
     }
@@ -138,18 +138,10 @@ pub(super) async fn cancel(exchange: &Exchange, id: &str) -> Outcome {
 /// Deletes a batch that has ended, and its results.
 pub(super) async fn delete(exchange: &Exchange, id: &str) -> Outcome {
     let row = find(exchange, id).await?;
-    let why = match row.state {
-        BatchState::Ended => None,
-        BatchState::Canceling => Some("being canceled and cannot be deleted before it has ended."),
-        BatchState::Receiving | BatchState::InProgress => {
-            Some("in progress and cannot be deleted; cancel it first.")
-        }
-    };
-    if let Some(why) = why {
-        return Err(ApiError::invalid(format!(
-            "Message Batch `{}` is still {why}",
-            row.id
-        )));
+    if row.state != BatchState::Ended {
+        return Err(ApiError::invalid(
+            "In progress batches cannot be deleted. Consider canceling the batch instead.",
+        ));
     }
     if !exchange.app.store.drop_batch(row.n).await? {
         // Somebody else was quicker.

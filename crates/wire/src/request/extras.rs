@@ -349,10 +349,20 @@ fn refuse_in_tool(tool: &Node<'_>) -> Decoded<()> {
     if let Some(sources) = tagged.optional("url_sources")? {
         refuse_in_url_sources(&sources)?;
     }
+    if let (Some(members), Some(configs)) =
+        (tools::toolset_members(tag), tagged.optional("configs")?)
+    {
+        configs.no_extras(members)?;
+        for member in members {
+            if let Some(config) = configs.optional(member)? {
+                config.no_extras(&["defer_loading", "enabled"])?;
+            }
+        }
+    }
     refuse_in_cache_control(&tagged)
 }
 
-/// Objects within a tool; those of toolsets are looked at where they are read.
+/// Objects within a tool.
 const TOOL_OPTIONS: &[Members] = &[
     ("citations", &["enabled"]),
     (

@@ -81,7 +81,13 @@ impl Fallback {
             None => None,
         };
         rest::check_speed(entry)?;
-        entry.no_extras(MEMBERS)?;
+        let mut keys = entry.object()?.keys();
+        if let Some(key) = keys.find(|key| !MEMBERS.contains(&key.as_str())) {
+            return Err(entry.fault(format!(
+                "'{key}' is not a supported field. Supported: {}.",
+                MEMBERS.join(", ")
+            )));
+        }
         Ok(Self {
             model: model.to_owned(),
             max_tokens,

@@ -365,6 +365,15 @@ impl WebOptions {
                 .collect::<Decoded<Vec<_>>>()
                 .map(Some)
         };
+        // `web_fetch` is said to take them.
+        for key in ["allowed_domains", "blocked_domains"] {
+            if let Some(list) = tool.optional(key)?
+                && tag.starts_with("web_search_")
+                && list.items()?.next().is_none()
+            {
+                return Err(list.fault(refusal::EMPTY_DOMAINS.text));
+            }
+        }
         let allowed_domains = domains("allowed_domains")?;
         let blocked_domains = domains("blocked_domains")?;
         if allowed_domains.is_some() && blocked_domains.is_some() {
@@ -431,7 +440,7 @@ fn check_url_sources(tool: &Node<'_>) -> Decoded<()> {
 }
 
 /// The tools that a toolset of the client's stands for (SDK types 2.14).
-fn toolset_members(tag: &str) -> Option<&'static [&'static str]> {
+pub(super) fn toolset_members(tag: &str) -> Option<&'static [&'static str]> {
     match tag {
         "browser_toolset_20260801" => Some(BROWSER_TOOLS),
         "computer_toolset_20260801" => Some(COMPUTER_TOOLS),
@@ -498,10 +507,9 @@ fn check_configs(tool: &Node<'_>, members: &[&str]) -> Decoded<()> {
     let Some(configs) = tool.optional("configs")? else {
         return Ok(());
     };
-    configs.no_extras(members)?;
+    configs.object()?;
     for member in members {
         if let Some(config) = configs.optional(member)? {
-            config.no_extras(&["defer_loading", "enabled"])?;
             rest::check_flags(&config, &["defer_loading", "enabled"])?;
         }
     }

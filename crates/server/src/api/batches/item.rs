@@ -232,14 +232,15 @@ async fn message(
     Ok(message.to_string().into_bytes())
 }
 
-/// Refuses the parameters that a batch takes no part of, whatever Messages says to them. The texts are inferred.
+/// Refuses the parameters that a batch takes no part of, whatever Messages says to them. The first two texts were captured
+/// (F257), the others are inferred.
 fn check(params: &Value) -> ApiResult<()> {
     let refuse = |text: &str| Err(ApiError::invalid(text));
     if params["stream"] == true {
-        return refuse("stream: Streaming is not supported in a message batch");
+        return refuse("`stream=True` is not supported in the Message Batches API");
     }
     if params["max_tokens"] == 0 {
-        return refuse("max_tokens: Input should be greater than or equal to 1 in a message batch");
+        return refuse("max_tokens: must be greater than or equal to 1");
     }
     if params["research_preview_2026_02"] == "active" {
         return refuse("research_preview_2026_02: `active` is not supported in a message batch");

@@ -24,8 +24,8 @@ pub(in crate::api) async fn results(exchange: &Exchange, id: &str) -> Outcome {
     let row = find(exchange, id).await?;
     let workspace = &exchange.caller.workspace;
     if row.state != BatchState::Ended {
-        return Err(ApiError::invalid(format!(
-            "Message Batch `{}` has no results yet: it has not ended.",
+        return Err(ApiError::not_found(format!(
+            "Message Batch {} has no available results.",
             row.id
         )));
     }
@@ -35,7 +35,7 @@ pub(in crate::api) async fn results(exchange: &Exchange, id: &str) -> Outcome {
     let are_gone = page.is_empty() && row.total > 0;
     if are_gone || row.is_archived(workspace.clock.now()) {
         return Err(ApiError::not_found(format!(
-            "The results of Message Batch `{}` are no longer available.",
+            "The results of Message Batch {} are no longer available.",
             row.id
         )));
     }

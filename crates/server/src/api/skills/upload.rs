@@ -84,6 +84,7 @@ pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
                 sink = match (head.name.as_str(), head.filename) {
                     // The whole path counts, unlike in the Files API.
                     ("files[]", Some(path)) => Sink::File(path, Vec::new()),
+                    ("files[]", None) => return Err(no_file(upload.files.len())),
                     // Parity: the other shape's name is ignored (recorded 2026-09-04).
                     ("display_name", _) if shape == Shape::Current => Sink::Name(Vec::new()),
                     ("display_title", _) if shape == Shape::Beta => Sink::Name(Vec::new()),
@@ -107,6 +108,13 @@ pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
     while chunk(&mut body, &mut read_bytes).await?.is_some() {}
     upload.content = content.finish();
     upload.finish()
+}
+
+/// A part that is a text, where a file belongs (anthropic-sdk-java#361, 2026-06-25).
+fn no_file(place: usize) -> ApiError {
+    ApiError::invalid(format!(
+        "files[].{place}: Expected UploadFile, received: <class 'str'>"
+    ))
 }
 
 /// The next bytes of the body, as long as they can belong to an upload within the limit.

@@ -83,10 +83,14 @@ impl<T: FnMut(Vec<NewItem>) -> bool> Intake<T> {
         }
         let node = root.required("custom_id").map_err(within)?;
         let custom_id = node.string().map_err(within)?;
-        let fits = (1..=limits::MAX_CUSTOM_ID_CHARS).contains(&custom_id.len())
-            && custom_id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        let most = limits::MAX_CUSTOM_ID_CHARS;
+        if custom_id.chars().count() > most {
+            let text = format!("String should have at most {most} characters");
+            return Err(within(node.fault(text)));
+        }
+        let mut bytes = custom_id.bytes();
+        let fits = !custom_id.is_empty()
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
         if !fits {
             return Err(within(
                 node.fault("String should match pattern '^[a-zA-Z0-9_-]{1,64}$'"),
@@ -96,9 +100,9 @@ impl<T: FnMut(Vec<NewItem>) -> bool> Intake<T> {
         params.dictionary().map_err(within)?;
         root.no_extras(&["custom_id", "params"]).map_err(within)?;
         if !self.ids.insert(custom_id.to_owned()) {
-            return Err(within(node.fault(format!(
-                "Each `custom_id` must be unique in a batch: `{custom_id}` is there twice"
-            ))));
+            return Err(Invalid::new(format!(
+                "requests: custom_id's must be unique within a batch. Duplicate custom_id found: {custom_id}"
+            )));
         }
         let params = params.value().to_string().into_bytes();
         self.group_bytes += params.len();
@@ -269,7 +273,7 @@ mod tests {
             ),
             (
                 json!({"requests": [item(&long)]}),
-                "requests.0.custom_id: String should match pattern '^[a-zA-Z0-9_-]{1,64}$'",
+                "requests.0.custom_id: String should have at most 64 characters",
             ),
             (
                 json!({"requests": [item("")]}),
@@ -277,7 +281,7 @@ mod tests {
             ),
             (
                 json!({"requests": [item("a"), item("a")]}),
-                "requests.1.custom_id: Each `custom_id` must be unique in a batch: `a` is there twice",
+                "requests: custom_id's must be unique within a batch. Duplicate custom_id found: a",
             ),
         ] {
             assert_eq!(read(&body.to_string()).unwrap_err(), text);
