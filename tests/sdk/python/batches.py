@@ -66,7 +66,7 @@ raises(anthropic.NotFoundError, batches.retrieve, second.id)
 error = raises(anthropic.BadRequestError, batches.create, requests=[
     {"custom_id": "same", "params": params("hi")}, {"custom_id": "same", "params": params("hi")},
 ])
-assert error.body["error"]["message"].startswith("requests.1.custom_id"), error.body
+assert "Duplicate custom_id found" in error.body["error"]["message"], error.body
 
 # After 29 days the results are no more.
 control("POST", "clock", {"advance": "29d"})

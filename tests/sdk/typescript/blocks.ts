@@ -47,7 +47,7 @@ const request = (text: string, messages: any[] = [], options: object = {}): any 
   tools: [
     SEARCH,
     WEATHER,
-    { type: "advisor_20260301", name: "advisor", model: "claude-opus-4-8" },
+    { type: "advisor_20260301", name: "advisor", model: "claude-fable-5" },
     // A tool of the client that is called like one of the service.
     { name: "code_execution", input_schema: { type: "object" } },
     { type: "mcp_toolset", mcp_server_name: "echo" },

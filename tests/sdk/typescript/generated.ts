@@ -27,7 +27,7 @@ const REQUEST: any = {
     { type: "tool_search_tool_regex_20251119", name: "tool_search_tool_regex" },
     { name: "later", defer_loading: true, input_schema: PLACE },
     { name: "weather", input_schema: PLACE },
-    { type: "advisor_20260301", name: "advisor", model: "claude-opus-4-8" },
+    { type: "advisor_20260301", name: "advisor", model: "claude-fable-5" },
     { type: "mcp_toolset", mcp_server_name: "echo" },
   ],
   context_management: { edits: [{ type: "clear_tool_uses_20250919" }, { type: "compact_20260112" }] },
