@@ -65,6 +65,7 @@ pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
     };
     let mut content = Content::default();
     let (mut sink, mut read_bytes) = (Sink::Nowhere, 0);
+    let mut has_text = false;
     loop {
         let event = parser
             .next()
@@ -84,7 +85,10 @@ pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
                 sink = match (head.name.as_str(), head.filename) {
                     // The whole path counts, unlike in the Files API.
                     ("files[]", Some(path)) => Sink::File(path, Vec::new()),
-                    ("files[]", None) => return Err(no_file(upload.files.len())),
+                    ("files[]", None) => {
+                        has_text = true;
+                        Sink::Nowhere
+                    }
                     // Parity: the other shape's name is ignored (recorded 2026-09-04).
                     ("display_name", _) if shape == Shape::Current => Sink::Name(Vec::new()),
                     ("display_title", _) if shape == Shape::Beta => Sink::Name(Vec::new()),
@@ -106,16 +110,16 @@ pub(super) async fn receive(exchange: &mut Exchange) -> ApiResult<Upload> {
     }
     // An epilogue is read, so that the connection can be used again.
     while chunk(&mut body, &mut read_bytes).await?.is_some() {}
+    // The SDK of the beta era sends texts beside its files.
+    if has_text && upload.files.is_empty() {
+        return Err(ApiError::invalid(NO_FILE));
+    }
     upload.content = content.finish();
     upload.finish()
 }
 
-/// A part that is a text, where a file belongs (anthropic-sdk-java#361, 2026-06-25).
-fn no_file(place: usize) -> ApiError {
-    ApiError::invalid(format!(
-        "files[].{place}: Expected UploadFile, received: <class 'str'>"
-    ))
-}
+/// What a text is told in the place of a file (anthropic-sdk-java#361, 2026-06-25).
+const NO_FILE: &str = "files[].0: Expected UploadFile, received: <class 'str'>";
 
 /// The next bytes of the body, as long as they can belong to an upload within the limit.
 async fn chunk(body: &mut BodyDataStream, read_bytes: &mut usize) -> ApiResult<Option<Bytes>> {
