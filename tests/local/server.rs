@@ -222,6 +222,16 @@ async fn a_killed_server_takes_its_sandboxes_along_and_the_next_one_has_their_fi
     assert_eq!(cgroups_of(next), Vec::<String>::new());
 }
 
+/// Whether a disk image below this folder is a device of the kernel's.
+fn is_attached(folder: &Path) -> bool {
+    let devices = fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let mut images = devices.filter_map(|device| {
+        let file = device.path().join("loop/backing_file");
+        fs::read_to_string(file).ok()
+    });
+    images.any(|image| Path::new(image.trim_end()).starts_with(folder))
+}
+
 #[tokio::test]
 async fn a_data_directory_that_is_moved_or_copied_has_its_files() {
     let Some(bench) = contract().await else {
@@ -239,6 +249,11 @@ async fn a_data_directory_that_is_moved_or_copied_has_its_files() {
     let said = server.bash("cat note; echo two >> note", Some(&container));
     assert!(said.to_string().contains(r#""stdout":"one\n""#), "{said}");
     server.kill();
+    // What the sandbox's own file system has not written yet is in no copy.
+    until(
+        "the kernel has put the disks of the killed server away",
+        || !is_attached(folder.path()),
+    );
     let copied = Command::new("cp")
         .arg("-a")
         .args([place("second"), place("first")])
