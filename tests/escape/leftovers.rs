@@ -19,8 +19,8 @@ struct Leftover {
     /// The body of an endless loop; `others` are all processes but itself and the guest.
     does: &'static str,
     how_many: usize,
-    /// Whether it may strike the next call, though not the one after that.
-    kills: bool,
+    /// Whether it may strike one call, though not another: a call may have done the same to itself.
+    strikes: bool,
 }
 
 const fn leftover(name: &'static str, does: &'static str) -> Leftover {
@@ -28,13 +28,13 @@ const fn leftover(name: &'static str, does: &'static str) -> Leftover {
         name,
         does,
         how_many: 1,
-        kills: false,
+        strikes: false,
     }
 }
 
-const fn killer(name: &'static str, does: &'static str) -> Leftover {
+const fn striker(name: &'static str, does: &'static str) -> Leftover {
     Leftover {
-        kills: true,
+        strikes: true,
         ..leftover(name, does)
     }
 }
@@ -86,32 +86,36 @@ const LEFTOVERS: &[Leftover] = &[
         "takes the limits of the guest's threads",
         "for thread in range(2, 40):\n        try: thread in (*others(), os.getpid()) or resource.prlimit(thread, resource.RLIMIT_NOFILE, (1, 1))\n        except OSError: pass",
     ),
-    killer("kills everything", "os.kill(-1, signal.SIGKILL)"),
-    killer(
+    leftover(
+        "takes all processes",
+        "if os.fork() == 0:\n        while True: time.sleep(3600)",
+    ),
+    striker("kills everything", "os.kill(-1, signal.SIGKILL)"),
+    striker(
         "kills one after the other",
         "for pid in others(): os.kill(pid, signal.SIGKILL)",
     ),
-    killer(
+    striker(
         "kills everything, now and then",
         "os.kill(-1, signal.SIGKILL); time.sleep(0.02)",
     ),
-    killer(
+    striker(
         "sends everything every signal",
         "for number in range(1, 65): os.kill(-1, number)",
     ),
-    killer(
+    striker(
         "ends everything politely",
         "for number in signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1: os.kill(-1, number)",
     ),
-    leftover(
+    striker(
         "closes the directories",
         "for path in '/files', '/files/input', '/files/output', '/home/user', '/tmp': os.chmod(path, 0)",
     ),
-    leftover(
+    striker(
         "moves the directories",
         "os.rename('/files/input', f'/files/was-{time.time()}'); os.symlink('/etc', '/files/input'); time.sleep(0.001)",
     ),
-    leftover(
+    striker(
         "puts directories in the place of files",
         // Not in the place of the upload that has just come: taking that away is the program's good right.
         "for path in [f'{folder}/data.csv' for folder in glob.glob('/files/input/*')]: os.path.isfile(path) and time.time() - os.path.getmtime(path) > 1 and os.unlink(path); os.makedirs(f'{path}/x/y', exist_ok=True)",
@@ -126,10 +130,14 @@ pub(crate) async fn hold(kind: Kind) {
     for leftover in LEFTOVERS {
         let begun = Instant::now();
         let room = site.room("leftovers").await;
-        for cell in [false, true] {
-            for fault in beside(&site, &room, leftover, cell).await {
-                let how = if cell { "a cell" } else { "a program" };
-                faults.push(format!("{}, left by {how}: {fault}", leftover.name));
+        for [left_by, met_by] in [
+            [Way::Program, Way::Program],
+            [Way::Cell, Way::Program],
+            [Way::Cell, Way::Cell],
+        ] {
+            for fault in beside(&site, &room, leftover, left_by, met_by).await {
+                let ways = format!("left by a {left_by:?}, met by a {met_by:?}");
+                faults.push(format!("{}, {ways}: {fault}", leftover.name));
             }
         }
         site.backend().remove(&room.spec.sandbox_id).await.unwrap();
@@ -140,8 +148,22 @@ pub(crate) async fn hold(kind: Kind) {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// Leaves it in a sandbox and does all that the guest does beside it.
-async fn beside(site: &Site, room: &Room, leftover: &Leftover, cell: bool) -> Vec<String> {
+/// How a call runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Program,
+    Cell,
+}
+
+/// Leaves it in a sandbox and does all that the guest does beside it. The first calls that meet it are of one kind:
+/// who sees to it does so for them.
+async fn beside(
+    site: &Site,
+    room: &Room,
+    leftover: &Leftover,
+    left_by: Way,
+    met_by: Way,
+) -> Vec<String> {
     let code = format!(
         r#"
 def others():
@@ -165,25 +187,38 @@ for _ in range({}):
 "#,
         leftover.does.replace("\n    ", "\n            "),
         leftover.how_many,
-        if cell { "True" } else { "False" },
+        if left_by == Way::Cell {
+            "True"
+        } else {
+            "False"
+        },
     );
     let code: &'static str = Box::leak(code.into_boxed_str());
-    let program = if cell {
-        Program::Cell(code)
-    } else {
-        Program::Python(code)
+    let program = match left_by {
+        Way::Program => Program::Python(code),
+        Way::Cell => Program::Cell(code),
     };
     let mut faults = Vec::new();
     match exec(site, room, program, SOON).await {
         Ok(done) if done.outcome == Outcome::Exited && done.return_code == 0 => {}
         other => faults.push(format!("the call that leaves it: {other:?}")),
     }
-    let calls = [
-        (
-            "the call that is met",
+    let first = match met_by {
+        Way::Program => [
             Program::Bash("touch /tmp/go; sleep 0.2; echo ok"),
-        ),
-        ("bash", Program::Bash("echo ok")),
+            Program::Bash("echo ok"),
+        ],
+        Way::Cell => [
+            Program::Cell(
+                "import time; open('/tmp/go', 'w').close(); time.sleep(0.2); print('ok')",
+            ),
+            Program::Cell("print('ok')"),
+        ],
+    };
+    let [met, next] = first;
+    let calls = [
+        ("the call that is met", met),
+        ("the next", next),
         (
             "two programs",
             Program::Bash("cat /dev/null; ls / > /dev/null; echo ok"),
@@ -202,7 +237,7 @@ for _ in range({}):
         let took = begun.elapsed();
         match done {
             Ok(done) if works(&done) => {}
-            Ok(done) if leftover.kills && struck == 0 && done.outcome == Outcome::Exited => {
+            Ok(done) if leftover.strikes && struck == 0 && done.outcome != Outcome::TimedOut => {
                 struck += 1;
                 eprintln!("{what} was struck by what {}", leftover.name);
             }

@@ -9,7 +9,6 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use guest_proto::{
@@ -84,6 +83,8 @@ struct Daemon {
     freed: Option<Instant>,
     /// Whether it is known what the calls have left, none being under way.
     rested: bool,
+    /// Whether they had left anybody, when that was last looked at.
+    has_left: bool,
 }
 
 impl Daemon {
@@ -119,6 +120,7 @@ impl Daemon {
             repaired: false,
             freed: None,
             rested: true,
+            has_left: false,
         })
     }
 
@@ -565,10 +567,10 @@ impl Daemon {
             .map_err(Refusal::from)
             .and_then(|()| exec::start(settings, job));
         match started.as_ref().err().map(|refusal| refusal.cause) {
-            Some(Cause::Crowd)
-                if self.runs.is_empty() && !self.repl.is_busy() && sys::is_init() =>
-            {
-                started = try_again(settings, job);
+            Some(Cause::Crowd) if self.is_at_rest() && sys::is_init() => {
+                if let Some(again) = self.start_in_a_crowd(job) {
+                    started = again;
+                }
             }
             Some(Cause::Place) => {
                 if self.clear_way()
@@ -583,6 +585,7 @@ impl Daemon {
         }
         match started {
             Ok(run) => {
+                self.rested = false;
                 self.runs.insert(call, run);
             }
             Err(refusal) => {
@@ -631,7 +634,7 @@ impl Daemon {
             && sys::is_init()
         {
             // A fork bomb that outruns the scans takes the other programs with it.
-            sys::kill_all_others();
+            self.kill_all_others();
         }
     }
 
@@ -666,7 +669,7 @@ impl Daemon {
             return;
         };
         if sys::is_init() {
-            sys::kill_all_others();
+            self.kill_all_others();
         }
         let calls: Vec<u64> = self.runs.keys().copied().collect();
         for call in calls {
@@ -719,29 +722,6 @@ fn owners(runs: &BTreeMap<u64, Run>) -> Vec<Owner> {
 
 /// As the kernel says it.
 const DISK_FULL: &str = "No space left on device (os error 28)";
-/// Starts a program where there is no process left, while no other call runs.
-fn try_again(settings: &Settings, job: &Job<'_>) -> Result<Run, Refusal> {
-    /// The kernel counts a process for a moment after its end.
-    const MOMENT: Duration = Duration::from_millis(100);
-    let mut result = exec::start(settings, job);
-    for last in [false, true] {
-        let patience = Instant::now() + MOMENT;
-        while matches!(&result, Err(refusal) if refusal.cause == Cause::Crowd)
-            && Instant::now() < patience
-        {
-            thread::sleep(Duration::from_millis(2));
-            result = exec::start(settings, job);
-        }
-        if result.is_ok() || last {
-            break;
-        }
-        // What calls that are over have left must not keep the next one out.
-        sys::kill_all_others();
-        tree::reap_all();
-    }
-    result
-}
-
 const NOT_A_TAG: &str = "`input_dir` and `output_dir` must be 16 hex digits";
 
 fn nonsense(error: DecodeError) -> io::Error {

@@ -90,6 +90,12 @@ pub(crate) enum Cause {
     Place,
 }
 
+impl Refusal {
+    pub(crate) fn is_crowd(&self) -> bool {
+        self.cause == Cause::Crowd
+    }
+}
+
 impl From<String> for Refusal {
     fn from(message: String) -> Self {
         Self {

@@ -199,6 +199,13 @@ impl Repl {
         }
     }
 
+    /// The interpreter was killed, though its end was not heard of yet: it gets no more cells.
+    pub(crate) fn lose_interpreter(&mut self) {
+        if let Some(interpreter) = &mut self.interpreter {
+            interpreter.expect_end();
+        }
+    }
+
     /// The disk is full: the cell fails, and with it the interpreter.
     pub(crate) fn fail_for_disk(&mut self, remark: &str, others: &[Owner], past: &Past) {
         if let Some(cell) = &mut self.current {
@@ -256,6 +263,10 @@ impl Repl {
                 Said::Done(code) => {
                     if let Some(cell) = self.current.take() {
                         self.finish(cell, code, around);
+                        if !self.queue.is_empty() {
+                            // The next begins at once, and what this one has left is none of it.
+                            tree::take_stock(self.owner(), around.past);
+                        }
                     }
                 }
                 // A cell under way ends with its process, which has its time.
@@ -278,7 +289,7 @@ impl Repl {
             hampered = self.owner().map_or(Hampered::No, tree::hampered);
             self.kill(Outcome::TimedOut {}, around.others, around.past);
         }
-        self.look(around.others);
+        self.look(around);
         self.advance(around);
         hampered
     }
@@ -334,7 +345,7 @@ impl Repl {
     }
 
     /// Sees to an interpreter that others hold while a cell is under way.
-    fn look(&mut self, others: &[Owner]) {
+    fn look(&mut self, around: &Around<'_>) {
         let is_under_way = self.runs_code();
         let Some(interpreter) = self.interpreter.as_mut().filter(|_| is_under_way) else {
             return;
@@ -345,10 +356,11 @@ impl Repl {
         };
         let since = interpreter.cell_since();
         let own = interpreter.owner();
+        let others = around.others;
         let kept: Vec<Owner> = others.iter().chain([own]).cloned().collect();
         if look != Look::Free
             && (tree::kill_strangers(&kept) != Killed::Nobody
-                || tree::kill_former(own, others, since) != Killed::Nobody)
+                || tree::kill_former(own, others, since, around.past) != Killed::Nobody)
         {
             self.freed = Some(now);
             interpreter.child().look_by(now + 2 * LAST_SIGNAL);

@@ -22,10 +22,17 @@ const MAX_SCANS: usize = 100;
 /// The same where others' calls keep a warden busy, who is faster at killing everything.
 const SCANS_BESIDE_A_WARDEN: usize = 5;
 /// How long the killed may take to be gone; they may have gigabytes to give back.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
 /// The largest size of `/proc/<pid>/stat`, rounded up, in bytes.
 const STAT_BYTES: usize = 2048;
-/// Stopped by a signal, as `/proc` says it.
+/// How long those who are tried are looked at, and at most where they get no time on a processor.
+const TRIAL: Duration = Duration::from_millis(50);
+const LONG_TRIAL: Duration = Duration::from_millis(500);
+/// So much of it is enough, in clock ticks.
+const TRIAL_TICKS: u64 = 2;
+/// On a processor or waiting for one, as `/proc` says it.
+const RUNNING: char = 'R';
+/// Stopped by a signal.
 const STOPPED: char = 'T';
 /// Stopped for its tracer.
 const TRACED: char = 't';
@@ -65,7 +72,18 @@ struct Process {
     session: i32,
     started: u64,
     threads: u32,
+    /// Its time on a processor, in clock ticks.
+    ticks: u64,
     state: char,
+}
+
+impl Process {
+    fn id(&self) -> Root {
+        Root {
+            pid: self.pid,
+            started: self.started,
+        }
+    }
 }
 
 /// The result of killing to the last.
@@ -97,16 +115,20 @@ pub(crate) fn kill_strangers(kept: &[Owner]) -> Killed {
     })
 }
 
-/// Kills what a call has started before `since`, but for its first process and what other calls have.
-pub(crate) fn kill_former(owner: &Owner, others: &[Owner], since: u64) -> Killed {
+/// Kills what a call has started before `since`, and what that has started, but for its first process and what
+/// other calls have.
+pub(crate) fn kill_former(owner: &Owner, others: &[Owner], since: u64, past: &Past) -> Killed {
     kill_to_the_last(|processes| {
         let theirs = kin(others, processes);
         let ours = kin(std::slice::from_ref(owner), processes);
-        let former = processes.iter().filter(|process| {
-            process.pid != owner.root.pid && process.started < since && ours.contains(&process.pid)
-        });
-        let former = former.map(|process| process.pid);
-        former.filter(|pid| !theirs.contains(pid)).collect()
+        let mut former: HashSet<i32> = processes
+            .iter()
+            .filter(|process| process.started < since || past.has_left(process))
+            .map(|process| process.pid)
+            .filter(|pid| *pid != owner.root.pid && ours.contains(pid) && !theirs.contains(pid))
+            .collect();
+        add_descendants(&mut former, processes, &theirs);
+        former
     })
 }
 
@@ -122,21 +144,66 @@ pub(crate) fn has_strangers(interpreter: Option<&Owner>) -> bool {
     are_strange(&scan(), interpreter)
 }
 
-/// As [`has_strangers`], while no call is under way; forgets the calls of which nobody is left.
+/// As [`has_strangers`], while no call is under way; notes who is left, and forgets the calls of which nobody is.
 pub(crate) fn take_stock(interpreter: Option<&Owner>, past: &mut Past) -> bool {
     let mut processes = scan();
     let are_strange = are_strange(&processes, interpreter);
     let is_interpreter = |pid: i32| interpreter.is_some_and(|own| own.root.pid == pid);
     processes.retain(|process| process.pid != own_pid() && !is_interpreter(process.pid));
-    past.forget_gone(&processes);
+    past.take_stock(&processes);
     are_strange
 }
 
 fn are_strange(processes: &[Process], interpreter: Option<&Owner>) -> bool {
-    processes.iter().any(|process| {
-        process.pid != own_pid()
-            && (process.threads > 1 || interpreter.is_none_or(|own| own.root.pid != process.pid))
-    })
+    processes
+        .iter()
+        .any(|process| is_strange(process, interpreter))
+}
+
+fn is_strange(process: &Process, interpreter: Option<&Owner>) -> bool {
+    process.pid != own_pid()
+        && (process.threads > 1 || interpreter.is_none_or(|own| own.root.pid != process.pid))
+}
+
+/// A look at those of whom the guest has no account, as in [`has_strangers`], until it is known whether they do something.
+#[derive(Debug)]
+pub(crate) struct Trial {
+    end: Instant,
+    /// The end where others leave them no time.
+    last: Instant,
+    /// The time that they had before it, in clock ticks.
+    before: u64,
+}
+
+impl Trial {
+    pub(crate) fn begin(interpreter: Option<&Owner>) -> Self {
+        let now = Instant::now();
+        Self {
+            end: now + TRIAL,
+            last: now + LONG_TRIAL,
+            before: Self::strangers(interpreter)
+                .map(|process| process.ticks)
+                .sum(),
+        }
+    }
+
+    /// Whether there is somebody, and somebody may yet do it: who waits for a processor has done nothing so far.
+    pub(crate) fn goes_on(&self, interpreter: Option<&Owner>) -> bool {
+        let (mut are_there, mut want_more, mut ticks) = (false, false, 0);
+        for process in Self::strangers(interpreter) {
+            are_there = true;
+            want_more |= process.state == RUNNING;
+            ticks += process.ticks;
+        }
+        let now = Instant::now();
+        let had = ticks.saturating_sub(self.before);
+        are_there && (now < self.end || want_more && had < TRIAL_TICKS && now < self.last)
+    }
+
+    fn strangers(interpreter: Option<&Owner>) -> impl Iterator<Item = Process> {
+        let processes = scan().into_iter();
+        processes.filter(move |process| is_strange(process, interpreter))
+    }
 }
 
 /// Whether the shell of a call that has ended has left a filter for its output (`> >(tee log)`): what
@@ -259,11 +326,6 @@ pub(crate) fn kill_descendants() {
         members.remove(&own_pid());
         members
     });
-    reap_all();
-}
-
-/// Takes the dead, until there are no children left or it takes too long.
-pub(crate) fn reap_all() {
     let patience = Instant::now() + FAREWELL;
     while let Ok(ended) = sys::reap()
         && Instant::now() < patience
@@ -288,11 +350,7 @@ fn kill_to_the_last(members: impl Fn(&[Process]) -> HashSet<i32>) -> Killed {
         let members = members(&processes);
         let mut anybody_new = false;
         for process in &processes {
-            let id = Root {
-                pid: process.pid,
-                started: process.started,
-            };
-            if members.contains(&process.pid) && killed.insert(id) {
+            if members.contains(&process.pid) && killed.insert(process.id()) {
                 anybody_new = true;
                 sys::kill(process.pid);
             }
@@ -485,6 +543,7 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
         parent: fields.get(1)?.parse().ok()?,
         session: fields.get(3)?.parse().ok()?,
         threads: fields.get(17)?.parse().ok()?,
+        ticks: fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?,
         started: fields.get(19)?.parse().ok()?,
     })
 }
@@ -505,6 +564,7 @@ mod tests {
             session,
             started,
             threads: 1,
+            ticks: 0,
             state: 'S',
         }
     }

@@ -16,6 +16,8 @@ impl Daemon {
             // What cannot be done the cell says, which makes them when its turn comes.
             self.secure(|settings| make_places(settings, &job.places));
         }
+        // At once: a short cell is over before the next look at who is left.
+        self.rested = false;
         self.with_repl(|repl, around| repl.run(job, around));
     }
 

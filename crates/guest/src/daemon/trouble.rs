@@ -17,19 +17,21 @@ use crate::child::{End, LAST_SIGNAL, Look};
 use crate::decoy;
 use crate::directory;
 use crate::environment::make_parents;
+use crate::exec::{self, Job, Refusal, Run};
 use crate::files::Failure;
 use crate::sys;
-use crate::tree::{self, Hampered, Killed, Owner};
+use crate::tree::{self, FAREWELL, Hampered, Killed, Owner, Trial};
 
 /// The weight of the signs in calls in a row after which what is left of others is the reason.
 const MAX_STRIKES: u32 = 4;
 const HINT: u32 = 1;
 const SIGNAL: u32 = 2;
-/// How long the guest looks, in steps, whether something happens again.
-const TRIAL: Duration = Duration::from_millis(50);
+/// From one look whether something happens again to the next.
 const STEP: Duration = Duration::from_millis(5);
 /// Starts of one program, or looks at one that is held before it runs, after which other calls go.
 const PATIENCE: u32 = 4;
+/// How long a program waits for a process that the kernel still counts.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// The processes that may stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,8 +123,8 @@ impl Daemon {
     fn is_decoy_struck(&mut self, news: &mut News) -> bool {
         if sys::is_init() && !news.decoy_struck && tree::has_strangers(self.repl.owner()) {
             decoy::put_out();
-            let end = Instant::now() + TRIAL;
-            while decoy::is_out() && Instant::now() < end {
+            let trial = Trial::begin(self.repl.owner());
+            while decoy::is_out() && trial.goes_on(self.repl.owner()) {
                 thread::sleep(STEP);
                 self.hear_of_children(news);
             }
@@ -148,7 +150,7 @@ impl Daemon {
     }
 
     /// Whether no call is under way.
-    fn is_at_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         self.runs.is_empty() && !self.repl.is_busy()
     }
 
@@ -246,8 +248,8 @@ impl Daemon {
             return false;
         };
         let mut is_undone = comes_back;
-        let end = Instant::now() + TRIAL;
-        while !is_undone && Instant::now() < end && tree::has_strangers(self.repl.owner()) {
+        let trial = Trial::begin(self.repl.owner());
+        while !is_undone && trial.goes_on(self.repl.owner()) {
             thread::sleep(STEP);
             let before = directory::repairs();
             put_in_place(settings);
@@ -263,10 +265,34 @@ impl Daemon {
         let most = self.settings.as_ref().map_or(0, |it| it.max_processes);
         if most > 0
             && self.is_at_rest()
-            && decoy::is_out()
+            && self.has_left
             && tree::strangers(self.repl.owner()) > most / 2
         {
             self.end_strangers(Spared::Calls);
+        }
+    }
+
+    /// Starts a program where there is no process left, while no other call is under way. `None` without settings.
+    pub(super) fn start_in_a_crowd(&mut self, job: &Job<'_>) -> Option<Result<Run, Refusal>> {
+        let mut started = self.start_within(MOMENT, job)?;
+        if started.as_ref().is_err_and(Refusal::is_crowd) {
+            // What calls that are over have left must not keep the next one out.
+            self.kill_all_others();
+            started = self.start_within(FAREWELL, job)?;
+        }
+        Some(started)
+    }
+
+    /// The kernel counts a process for a moment after its end, and until it was heard of.
+    fn start_within(&mut self, patience: Duration, job: &Job<'_>) -> Option<Result<Run, Refusal>> {
+        let end = Instant::now() + patience;
+        loop {
+            let started = exec::start(self.settings.as_ref()?, job);
+            if !started.as_ref().is_err_and(Refusal::is_crowd) || Instant::now() >= end {
+                return Some(started);
+            }
+            thread::sleep(Duration::from_millis(2));
+            self.hear_of_children(&mut News::default());
         }
     }
 
@@ -283,6 +309,9 @@ impl Daemon {
         kept.extend(self.repl.owner().filter(|_| is_kept).cloned());
         let killed = tree::kill_strangers(&kept);
         if killed != Killed::Nobody {
+            if !is_kept {
+                self.repl.lose_interpreter();
+            }
             let now = Instant::now();
             self.freed = Some(now);
             for run in self.runs.values_mut() {
@@ -291,9 +320,15 @@ impl Daemon {
         }
         if killed == Killed::Outrun {
             // A fork bomb that outruns the scans takes the programs of other calls with it.
-            sys::kill_all_others();
+            self.kill_all_others();
         }
         killed
+    }
+
+    /// Kills every process of the sandbox but the guest.
+    pub(super) fn kill_all_others(&mut self) {
+        sys::kill_all_others();
+        self.repl.lose_interpreter();
     }
 
     /// Does something with files, again if there was somebody who may have been in its way.
@@ -329,7 +364,8 @@ impl Daemon {
         }
         let at_rest = self.is_at_rest();
         if at_rest && !self.rested {
-            if tree::take_stock(self.repl.owner(), &mut self.past) {
+            self.has_left = tree::take_stock(self.repl.owner(), &mut self.past);
+            if self.has_left {
                 decoy::put_out();
             } else {
                 decoy::take_in();

@@ -169,6 +169,11 @@ impl Interpreter {
         self.is_ending
     }
 
+    /// Takes note that it is about to end.
+    pub(super) fn expect_end(&mut self) {
+        self.is_ending = true;
+    }
+
     /// Ends its process, and none that it has started.
     pub(super) fn end(&self) {
         sys::kill(self.owner.root.pid);
@@ -234,7 +239,7 @@ impl Interpreter {
     }
 
     pub(super) fn kill(&mut self, others: &[Owner], past: &Past) {
-        self.is_ending = true;
+        self.expect_end();
         if !tree::kill(&self.owner, others, past) && sys::is_init() {
             // A fork bomb that outruns the scans takes the other programs with it.
             sys::kill_all_others();

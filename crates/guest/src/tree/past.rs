@@ -1,6 +1,6 @@
 //! Calls that are over: what they have left is theirs, and not that of a call which is ended later.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::{Owner, Process, Root, now};
 
@@ -9,7 +9,12 @@ const MAX_PAST: usize = 512;
 
 /// The last calls that are over, but for those of which nobody was left.
 #[derive(Debug, Default)]
-pub(crate) struct Past(VecDeque<Over>);
+pub(crate) struct Past {
+    calls: VecDeque<Over>,
+    /// Who was there when last no call was under way: starts are told in hundredths of a second, too coarse for what
+    /// began just before the next call.
+    left: HashSet<Root>,
+}
 
 #[derive(Debug)]
 struct Over {
@@ -23,10 +28,10 @@ struct Over {
 impl Past {
     /// Remembers a call that ends now.
     pub(crate) fn add(&mut self, owner: &Owner, begun: u64) {
-        if self.0.len() >= MAX_PAST {
-            self.0.pop_front();
+        if self.calls.len() >= MAX_PAST {
+            self.calls.pop_front();
         }
-        self.0.push_back(Over {
+        self.calls.push_back(Over {
             root: owner.root,
             output_dir: owner.output_dir.clone(),
             begun,
@@ -39,7 +44,7 @@ impl Past {
     /// program that comes by the number of a session long gone does not pass for it.
     pub(super) fn sessions(&self, processes: &[Process]) -> Vec<Root> {
         let mut sessions = Vec::new();
-        for over in &self.0 {
+        for over in &self.calls {
             if !sessions.contains(&over.root)
                 && processes.iter().any(|process| over.has_in_session(process))
             {
@@ -52,23 +57,29 @@ impl Past {
     /// Whether a call had this output directory when a process began that says it is of that call. The
     /// word of one that began later is worth nothing: it may be anybody's.
     pub(super) fn knows(&self, output_dir: &str, started: u64) -> bool {
-        let mut calls = self.0.iter();
+        let mut calls = self.calls.iter();
         calls.any(|over| over.covers(started) && over.output_dir == output_dir)
     }
 
-    /// Forgets the calls of which none of these processes can be.
-    pub(super) fn forget_gone(&mut self, processes: &[Process]) {
-        self.0.retain(|over| {
+    /// Notes who is left while no call is under way, and forgets the calls of which none of them can be.
+    pub(super) fn take_stock(&mut self, processes: &[Process]) {
+        self.calls.retain(|over| {
             let mut left = processes.iter();
             left.any(|process| over.has_in_session(process) || over.covers(process.started))
         });
+        self.left = processes.iter().map(Process::id).collect();
+    }
+
+    /// Whether a process was there when last no call was under way.
+    pub(super) fn has_left(&self, process: &Process) -> bool {
+        self.left.contains(&process.id())
     }
 
     #[cfg(test)]
     pub(super) fn of(owner: &Owner, begun: u64, ended: u64) -> Self {
         let mut past = Self::default();
         past.add(owner, begun);
-        past.0[0].ended = ended;
+        past.calls[0].ended = ended;
         past
     }
 }
@@ -103,14 +114,14 @@ mod tests {
     #[test]
     fn calls_are_forgotten_of_which_nobody_is_left_and_the_oldest() {
         let mut past = Past::of(&owner(A, 100), 100, 120);
-        past.forget_gone(&[process(A + 1, 1, A + 1, 115)]);
-        assert_eq!(past.0.len(), 1);
-        past.forget_gone(&[process(A + 1, 1, A + 1, 121)]);
-        assert_eq!(past.0.len(), 0);
+        past.take_stock(&[process(A + 1, 1, A + 1, 115)]);
+        assert_eq!(past.calls.len(), 1);
+        past.take_stock(&[process(A + 1, 1, A + 1, 121)]);
+        assert_eq!(past.calls.len(), 0);
         for pid in 1..=i32::try_from(MAX_PAST).unwrap() + 1 {
             past.add(&owner(pid, 100), 100);
         }
-        assert_eq!(past.0.len(), MAX_PAST);
-        assert_eq!(past.0[0].root.pid, 2);
+        assert_eq!(past.calls.len(), MAX_PAST);
+        assert_eq!(past.calls[0].root.pid, 2);
     }
 }
