@@ -3,6 +3,7 @@
 mod coding;
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::str::FromStr;
 
@@ -132,29 +133,28 @@ impl Upstream {
 
     /// Whether it is on this machine.
     pub fn is_loopback(&self) -> bool {
-        let url = reqwest::Url::parse(&self.url).ok();
-        let host = url
-            .as_ref()
-            .and_then(reqwest::Url::host_str)
-            .unwrap_or_default();
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost"
-            || address
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback())
+        let (host, _) = self.host_and_port();
+        let ip = host.parse::<IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
     }
 
     /// Whether a server that listens here is asked.
-    pub fn leads_to(&self, address: std::net::SocketAddr) -> bool {
-        let url = reqwest::Url::parse(&self.url).ok();
-        let port = url.as_ref().and_then(reqwest::Url::port_or_known_default);
-        let host = url.as_ref().and_then(reqwest::Url::host_str);
-        let host = host.map(|host| host.trim_start_matches('[').trim_end_matches(']'));
-        let ip = host.and_then(|host| host.parse::<std::net::IpAddr>().ok());
+    pub fn leads_to(&self, address: SocketAddr) -> bool {
+        let (host, port) = self.host_and_port();
         let here = address.ip();
-        let is_here =
-            ip == Some(here) || self.is_loopback() && (here.is_loopback() || here.is_unspecified());
+        let is_here = host.parse() == Ok(here)
+            || self.is_loopback() && (here.is_loopback() || here.is_unspecified());
         port == Some(address.port()) && is_here
+    }
+
+    /// An address without the brackets around it.
+    fn host_and_port(&self) -> (String, Option<u16>) {
+        let url = reqwest::Url::parse(&self.url).ok();
+        let host = url.as_ref().and_then(reqwest::Url::host_str);
+        let host = host.unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = url.as_ref().and_then(reqwest::Url::port_or_known_default);
+        (host.to_owned(), port)
     }
 
     /// Sends a request on and waits for the head of the answer.

@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use wire::block::{Container as WireContainer, ContentBlock, Printed, StopDetails};
 use wire::member::at;
-use wire::request::asks_for_json;
+use wire::request::asked_format;
 
 use crate::account::{self, Account};
 use crate::calls::Order;
@@ -440,8 +440,8 @@ impl Turn<'_> {
 
     /// Looks whether the text is what the request's format asks for.
     fn check_format(&mut self, text: &str) {
-        self.lacks_json =
-            asks_for_json(&self.input.body) && serde_json::from_str::<IgnoredAny>(text).is_err();
+        self.lacks_json = asked_format(&self.input.body).is_some()
+            && serde_json::from_str::<IgnoredAny>(text).is_err();
     }
 
     /// The one that answers, by its id.

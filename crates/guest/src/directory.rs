@@ -47,9 +47,7 @@ impl Directory {
     /// As [`Self::open`]; made if it is missing.
     pub(crate) fn own(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
-        let directory = Self::open(path)?;
-        directory.make_usable();
-        Ok(directory)
+        Self::open(path).map(Self::usable)
     }
 
     /// Its path, valid while this lives.
@@ -84,9 +82,7 @@ impl Directory {
                 _ => entered = self.enter(name),
             }
         }
-        let directory = entered?;
-        directory.make_usable();
-        Ok(directory)
+        entered.map(Self::usable)
     }
 
     /// Takes away whatever has this name here.
@@ -94,15 +90,10 @@ impl Directory {
         clear_away(&self.entry(name))
     }
 
-    /// This directory, opened up as [`Self::enter_own`] does.
+    /// This directory, opened up if its owner has closed it; fails only where the next step will say so.
     pub(crate) fn usable(self) -> Self {
-        self.make_usable();
-        self
-    }
-
-    /// Opens it up if its owner has closed it; fails only where the next step will say so.
-    fn make_usable(&self) {
         make_usable(&self.path());
+        self
     }
 }
 

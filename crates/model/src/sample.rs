@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use serde_json::{Map, Value, json};
+use wire::request::asked_format;
 
 use crate::Call;
 
@@ -38,8 +39,7 @@ pub(crate) fn forced_call(body: &Value) -> Option<Call> {
 /// A JSON text that the format of `output_config`, or the older `output_format`, allows; `None` where none is asked
 /// for.
 pub(crate) fn formatted(body: &Value) -> Option<String> {
-    let formats = [&body["output_config"]["format"], &body["output_format"]];
-    let format = formats.into_iter().find(|format| format.is_object())?;
+    let (_, format) = asked_format(body)?;
     let root = &format["schema"];
     Some(Sample::new(root, 0).of(root, 0).to_string())
 }

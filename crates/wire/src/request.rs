@@ -128,13 +128,17 @@ enum Purpose {
     Count,
 }
 
-/// Whether the answer is to be JSON: `output_config.format`, or the older `output_format`.
-pub fn asks_for_json(body: &Value) -> bool {
+/// The format that the answer is to have, and the path of the member that asks for it: `output_config.format`, or the
+/// older `output_format`.
+pub fn asked_format(body: &Value) -> Option<(&'static str, &Value)> {
     let formats = [
-        at(at(body, "output_config"), "format"),
-        at(body, "output_format"),
+        (
+            "output_config.format",
+            at(at(body, "output_config"), "format"),
+        ),
+        ("output_format", at(body, "output_format")),
     ];
-    formats.iter().any(|format| format.is_object())
+    formats.into_iter().find(|(_, format)| format.is_object())
 }
 
 impl MessagesRequest {

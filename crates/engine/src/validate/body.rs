@@ -3,7 +3,7 @@
 use serde_json::Value;
 use wire::member::at;
 use wire::refusal::{self, Invalid};
-use wire::request::asks_for_json;
+use wire::request::asked_format;
 
 use super::items;
 use crate::models;
@@ -176,7 +176,7 @@ pub(super) fn check_text(text: &str, path: (&str, &dyn std::fmt::Display)) -> Re
 
 /// What is cited is cited everywhere, or nowhere (F248).
 fn check_citations(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
-    let is_formatted = asks_for_json(body);
+    let is_formatted = asked_format(body).is_some();
     for (kind, what) in [
         ("document", "documents"),
         ("search_result", "search results"),
@@ -209,27 +209,15 @@ fn check_compaction(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
     if !at(body, "compaction").is_object() {
         return Ok(());
     }
-    let choice = at(at(body, "tool_choice"), "type");
-    let conflicts = [
-        (
-            at(body, "context_management").is_object(),
-            "context_management",
-        ),
-        (
-            items(at(body, "stop_sequences")).next().is_some(),
-            "stop_sequences",
-        ),
-        (choice == "any" || choice == "tool", "tool_choice"),
-        (
-            at(at(body, "output_config"), "format").is_object(),
-            "output_config.format",
-        ),
-        (at(body, "output_format").is_object(), "output_format"),
-    ];
-    match conflicts.iter().find(|(given, _)| *given) {
-        Some((_, what)) => {
-            models::unless_taken(&refusal::COMPACTION_BESIDE, &[("what", what)], weak)
-        }
+    let edits = at(body, "context_management").is_object();
+    let mut stops = items(at(body, "stop_sequences"));
+    let conflict = None::<&str>
+        .or(edits.then_some("context_management"))
+        .or(stops.next().map(|_| "stop_sequences"))
+        .or(forces_call(body).then_some("tool_choice"))
+        .or(asked_format(body).map(|(path, _)| path));
+    match conflict {
+        Some(what) => models::unless_taken(&refusal::COMPACTION_BESIDE, &[("what", &what)], weak),
         None => Ok(()),
     }
 }
@@ -239,27 +227,22 @@ fn check_prewarm(body: &Value, weak: WeakRefusals) -> Result<(), Invalid> {
     if at(body, "max_tokens") != 0 {
         return Ok(());
     }
-    let choice = at(at(body, "tool_choice"), "type");
-    let conflicts = [
-        (at(body, "stream") == true, "`stream: true`"),
-        (
-            at(at(body, "thinking"), "type") == "enabled",
-            "`thinking.type: enabled`",
-        ),
-        (
-            at(at(body, "output_config"), "format").is_object(),
-            "`output_config.format`",
-        ),
-        (at(body, "output_format").is_object(), "`output_format`"),
-        (
-            choice == "any" || choice == "tool",
-            "a `tool_choice` that forces a call",
-        ),
-    ];
-    match conflicts.iter().find(|(given, _)| *given) {
-        Some((_, what)) => models::unless_taken(&refusal::PREWARM, &[("what", what)], weak),
+    let thinks = at(at(body, "thinking"), "type") == "enabled";
+    let format = asked_format(body).map(|(path, _)| format!("`{path}`"));
+    let conflict = None::<&str>
+        .or((at(body, "stream") == true).then_some("`stream: true`"))
+        .or(thinks.then_some("`thinking.type: enabled`"))
+        .or(format.as_deref())
+        .or(forces_call(body).then_some("a `tool_choice` that forces a call"));
+    match conflict {
+        Some(what) => models::unless_taken(&refusal::PREWARM, &[("what", &what)], weak),
         None => Ok(()),
     }
+}
+
+fn forces_call(body: &Value) -> bool {
+    let choice = at(at(body, "tool_choice"), "type");
+    choice == "any" || choice == "tool"
 }
 
 #[cfg(test)]

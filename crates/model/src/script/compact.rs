@@ -9,21 +9,20 @@ use crate::{CallResult, Compacted, Model, ModelError, Step, TurnRequest};
 
 /// Says a summary that nobody has written. The run whose client asks for it goes on behind it.
 #[derive(Debug)]
-pub(super) struct StandIn {
-    summary: String,
-    said: bool,
+struct StandIn {
+    /// Until it is said.
+    summary: Option<String>,
     run: Option<Box<Run>>,
 }
 
 impl StandIn {
-    pub(super) fn new(request: &TurnRequest, run: Option<Run>) -> Self {
+    fn new(request: &TurnRequest, run: Option<Run>) -> Self {
         let count = request.body["messages"].as_array().map_or(0, Vec::len);
         Self {
-            summary: match count {
+            summary: Some(match count {
                 1 => "sandtable's stand-in for a summary of 1 message.".to_owned(),
                 _ => format!("sandtable's stand-in for a summary of {count} messages."),
-            },
-            said: false,
+            }),
             run: run.map(Box::new),
         }
     }
@@ -39,13 +38,13 @@ impl Model for StandIn {
     }
 
     fn next(&mut self, _: &[CallResult]) -> Result<Option<Step>, ModelError> {
-        if std::mem::replace(&mut self.said, true) {
-            return Ok(None);
-        }
-        Ok(Some(Step::Compaction(Compacted {
-            summary: Some(self.summary.clone()),
-            tool_changes: None,
-        })))
+        let summary = self.summary.take();
+        Ok(summary.map(|summary| {
+            Step::Compaction(Compacted {
+                summary: Some(summary),
+                tool_changes: None,
+            })
+        }))
     }
 
     fn park(self: Box<Self>, ids: &[String], _: &[String]) {
@@ -69,7 +68,7 @@ impl Scripts {
                 Box::new(StandIn::new(request, Some(run)))
             });
         }
-        let begun = self.first_that_fits(request, Run::compacts_next);
+        let begun = self.first_that_begins(request, Run::compacts_next);
         Ok(match begun {
             Some(run) => Box::new(run),
             None => Box::new(StandIn::new(request, None)),

@@ -231,16 +231,11 @@ impl Scripts {
         if continues && let Some(run) = self.continue_unknown(request, &layers)? {
             return Ok(Box::new(run));
         }
-        for counted in layers.iter().flat_map(|(_, rules)| rules.iter()) {
-            let (rule, usage) = counted;
-            // A rule that has said its last word must not begin again in the same turn.
-            if continues && !self.fits_afresh(counted, request).unwrap_or(false) {
-                continue;
-            }
-            if rule.matches(request) && usage.claim(rule.times) {
-                let place = Place::start(Arc::clone(rule), Arc::clone(usage));
-                return Ok(Box::new(Run::begin(place, request, self.parking())));
-            }
+        // A rule that has said its last word must not begin again in the same turn.
+        let is_fresh =
+            |counted: &Counted| !continues || self.fits_afresh(counted, request).unwrap_or(false);
+        if let Some(run) = self.first(&layers, request, is_fresh) {
+            return Ok(Box::new(run));
         }
         let rules = layers.iter().flat_map(|(_, rules)| rules.iter());
         Err(unmatched::error(request, rules))
@@ -285,21 +280,29 @@ impl Scripts {
         Ok(place.map(Arc::unwrap_or_clone))
     }
 
-    /// The first rule that matches and whose run is as it is wanted.
-    pub(super) fn first_that_fits(
+    /// The run of the first rule that matches and would begin as is wanted.
+    pub(super) fn first_that_begins(
         &self,
         request: &TurnRequest,
-        is_wanted: impl Fn(&Run) -> bool,
+        as_wanted: impl Fn(&Run) -> bool,
     ) -> Option<Run> {
-        let layers = self.layers();
+        let is_wanted = |(rule, _): &Counted| as_wanted(&self.tried(rule, request));
+        self.first(&self.layers(), request, is_wanted)
+    }
+
+    fn first(
+        &self,
+        layers: &[(LayerName, Arc<[Counted]>)],
+        request: &TurnRequest,
+        is_wanted: impl Fn(&Counted) -> bool,
+    ) -> Option<Run> {
         let mut rules = layers.iter().flat_map(|(_, rules)| rules.iter());
-        rules.find_map(|(rule, usage)| {
-            let fits = rule.matches(request)
-                && is_wanted(&self.tried(rule, request))
-                && usage.claim(rule.times);
-            let place = || Place::start(Arc::clone(rule), Arc::clone(usage));
-            fits.then(|| Run::begin(place(), request, self.parking()))
-        })
+        let (rule, usage) = rules.find(|counted| {
+            let (rule, usage) = counted;
+            rule.matches(request) && is_wanted(counted) && usage.claim(rule.times)
+        })?;
+        let place = Place::start(Arc::clone(rule), Arc::clone(usage));
+        Some(Run::begin(place, request, self.parking()))
     }
 
     /// Keeps in mind an answer that paused without a place to go on from.

@@ -2,8 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-/// Every key that a request carries, in `x-api-key` or `authorization`, a token or a signature's access key (F130): those in `x-api-key` first. What
-/// stands between a client and the server may have added one.
+/// Every key that a request carries, in `x-api-key` or `authorization`, a token or a signature's access key (F130):
+/// those in `x-api-key` first. What stands between a client and the server may have added one.
 pub(crate) fn keys(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let texts = |name: HeaderName| {
         let values = headers.get_all(name).into_iter();

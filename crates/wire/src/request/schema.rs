@@ -16,17 +16,19 @@ const MAX_PROPERTY_NAME_CHARS: usize = 64;
 ///
 /// Names within the schema are not looked at: only those at its root are known to be refused.
 pub(super) fn check(node: &Node<'_>) -> Decoded<()> {
+    let schema = node.value();
     // The SDKs' types have nulls here, and their helper for MCP sends one; nowhere else.
-    let mut given = Cow::Borrowed(node.value());
-    for key in ["properties", "required"] {
-        if given.get(key).is_some_and(Value::is_null)
-            && let Some(members) = given.to_mut().as_object_mut()
-        {
-            members.remove(key);
+    let is_absent = |(keyword, value): &(&String, &Value)| {
+        value.is_null() && matches!(keyword.as_str(), "properties" | "required")
+    };
+    let is_valid = match schema {
+        Value::Object(members) => {
+            let mut given = members.iter().filter(|member| !is_absent(member));
+            given.all(is_valid_member)
         }
-    }
-    let schema = given.as_ref();
-    if !is_valid(schema) {
+        _ => is_valid(schema),
+    };
+    if !is_valid {
         return Err(node.fault(refusal::SCHEMA_INVALID.text));
     }
     if ["oneOf", "allOf", "anyOf"]
@@ -55,42 +57,44 @@ fn is_valid(schema: &Value) -> bool {
     let Value::Object(members) = schema else {
         return schema.is_boolean();
     };
-    members
-        .iter()
-        .all(|(keyword, value)| match keyword.as_str() {
-            "type" => is_type(value) || is_full_list(value, is_type) && is_distinct(value),
-            "enum" | "examples" => value.is_array(),
-            "required" => is_names(value),
-            "dependentRequired" => is_map(value, is_names),
-            "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
-            "multipleOf" => value.as_f64().is_some_and(|step| step > 0.0),
-            "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties"
-            | "maxProperties" | "minContains" | "maxContains" => {
-                let count = value.as_f64();
-                count.is_some_and(|count| count >= 0.0 && count.fract() == 0.0)
-            }
-            "deprecated" | "readOnly" | "uniqueItems" | "writeOnly" => value.is_boolean(),
-            "$anchor" | "$comment" | "$dynamicAnchor" | "$dynamicRef" | "$id" | "$ref"
-            | "$schema" | "contentEncoding" | "contentMediaType" | "description" | "format"
-            | "pattern" | "title" => value.is_string(),
-            "additionalProperties"
-            | "contains"
-            | "contentSchema"
-            | "else"
-            | "if"
-            | "items"
-            | "not"
-            | "propertyNames"
-            | "then"
-            | "unevaluatedItems"
-            | "unevaluatedProperties" => is_valid(value),
-            "allOf" | "anyOf" | "oneOf" | "prefixItems" => is_full_list(value, is_valid),
-            "$defs" | "definitions" | "dependentSchemas" | "patternProperties" | "properties" => {
-                is_map(value, is_valid)
-            }
-            "dependencies" => is_map(value, |value| is_names(value) || is_valid(value)),
-            _ => true,
-        })
+    members.iter().all(is_valid_member)
+}
+
+fn is_valid_member((keyword, value): (&String, &Value)) -> bool {
+    match keyword.as_str() {
+        "type" => is_type(value) || is_full_list(value, is_type) && is_distinct(value),
+        "enum" | "examples" => value.is_array(),
+        "required" => is_names(value),
+        "dependentRequired" => is_map(value, is_names),
+        "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => value.is_number(),
+        "multipleOf" => value.as_f64().is_some_and(|step| step > 0.0),
+        "minLength" | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties"
+        | "minContains" | "maxContains" => {
+            let count = value.as_f64();
+            count.is_some_and(|count| count >= 0.0 && count.fract() == 0.0)
+        }
+        "deprecated" | "readOnly" | "uniqueItems" | "writeOnly" => value.is_boolean(),
+        "$anchor" | "$comment" | "$dynamicAnchor" | "$dynamicRef" | "$id" | "$ref" | "$schema"
+        | "contentEncoding" | "contentMediaType" | "description" | "format" | "pattern"
+        | "title" => value.is_string(),
+        "additionalProperties"
+        | "contains"
+        | "contentSchema"
+        | "else"
+        | "if"
+        | "items"
+        | "not"
+        | "propertyNames"
+        | "then"
+        | "unevaluatedItems"
+        | "unevaluatedProperties" => is_valid(value),
+        "allOf" | "anyOf" | "oneOf" | "prefixItems" => is_full_list(value, is_valid),
+        "$defs" | "definitions" | "dependentSchemas" | "patternProperties" | "properties" => {
+            is_map(value, is_valid)
+        }
+        "dependencies" => is_map(value, |value| is_names(value) || is_valid(value)),
+        _ => true,
+    }
 }
 
 /// Whether it is a list of texts, none of them twice.
