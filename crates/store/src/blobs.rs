@@ -193,20 +193,42 @@ impl Drop for TempGuard {
 enum Slot {
     /// Nothing was written yet, not even the file's name.
     Unmade,
-    Busy(JoinHandle<io::Result<Written>>),
+    Busy(Batch),
     /// All is written; its SHA-256, where it was asked for.
     Whole(Option<[u8; 32]>),
     /// A write failed; there is no going on.
     Failed,
 }
 
-/// What a write leaves to the next one.
+/// A batch on its way. Either way takes about as long, so that each has a thread.
+#[derive(Debug)]
+struct Batch {
+    bytes: Arc<Vec<u8>>,
+    write: JoinHandle<io::Result<File>>,
+    hash: Option<JoinHandle<Sha256>>,
+}
+
+/// What a batch leaves to the next one.
 #[derive(Debug)]
 struct Written {
     file: File,
     /// Empty, for its room.
     batch: Vec<u8>,
     hash: Option<Sha256>,
+}
+
+impl Batch {
+    async fn done(self) -> io::Result<Written> {
+        let Self { bytes, write, hash } = self;
+        let file = write.await.map_err(io::Error::other)??;
+        let hash = match hash {
+            Some(hash) => Some(hash.await.map_err(io::Error::other)?),
+            None => None,
+        };
+        let mut batch = Arc::unwrap_or_clone(bytes);
+        batch.clear();
+        Ok(Written { file, batch, hash })
+    }
 }
 
 /// Writes one blob. Two batches are in memory at most: one on its way to the disk, one filling.
@@ -318,11 +340,9 @@ impl BlobWriter {
         let io = StoreError::io("write a blob");
         match std::mem::replace(&mut self.slot, Slot::Failed) {
             Slot::Unmade => Ok(None),
-            Slot::Busy(write) => match write.await {
-                Ok(done) => done
-                    .map(Some)
-                    .map_err(|error| io(error).on(&self.guard.path)),
-                Err(error) => Err(io(io::Error::other(error))),
+            Slot::Busy(batch) => match batch.done().await {
+                Ok(written) => Ok(Some(written)),
+                Err(error) => Err(io(error).on(&self.guard.path)),
             },
             Slot::Whole(_) => Err(io(io::Error::other("it is whole"))),
             Slot::Failed => Err(io(io::Error::other("an earlier write failed"))),
@@ -335,17 +355,21 @@ impl BlobWriter {
             None => (None, Vec::new(), self.hashed.then(Sha256::new)),
         };
         let guard = Arc::clone(&self.guard);
-        let mut batch = std::mem::replace(&mut self.batch, next);
-        self.slot = Slot::Busy(tokio::task::spawn_blocking(move || {
+        let bytes = Arc::new(std::mem::replace(&mut self.batch, next));
+        let batch = Arc::clone(&bytes);
+        let write = tokio::task::spawn_blocking(move || {
             let mut file = match file {
                 Some(file) => file,
                 None => private::create_new(&guard.path)?,
             };
             file.write_all(&batch)?;
-            let hash = hash.map(|hash| hash.chain_update(&batch));
-            batch.clear();
-            Ok(Written { file, batch, hash })
-        }));
+            Ok(file)
+        });
+        let hash = hash.map(|hash| {
+            let batch = Arc::clone(&bytes);
+            tokio::task::spawn_blocking(move || hash.chain_update(batch.as_slice()))
+        });
+        self.slot = Slot::Busy(Batch { bytes, write, hash });
         Ok(())
     }
 }
