@@ -18,18 +18,21 @@ use guest_proto::{
 };
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use self::marked::Marked;
-use super::GuestError;
+use super::{GuestError, STEP_TIMEOUT};
 use crate::{Channel, GuestLease};
 
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 /// File chunks are taken in only while fewer bytes than this wait to be written.
 const OUT_HIGH_BYTES: usize = 512 * 1024;
 /// File chunks that wait to be taken in.
+const DATA_QUEUE: usize = 2;
 /// How often a guest with a lease hears from an idle server.
 const PINGS_PER_LEASE: u32 = 4;
-const DATA_QUEUE: usize = 2;
+/// From one look at a guest that somebody waits for to the next, where it has no lease.
+const LOOK: Duration = STEP_TIMEOUT.checked_div(4).expect("4 is not 0");
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 type Reply = Result<(AnswerBody, Vec<u8>), GuestError>;
@@ -62,6 +65,8 @@ enum Order {
 #[derive(Debug, Clone)]
 enum End {
     Gone,
+    /// It gave no sign of life for [`STEP_TIMEOUT`].
+    Hung,
     Protocol(String),
     Generation(u16),
 }
@@ -70,6 +75,9 @@ impl End {
     fn error(&self) -> GuestError {
         match self {
             Self::Gone => GuestError::Gone,
+            Self::Hung => GuestError::Timeout {
+                seconds: STEP_TIMEOUT.as_secs(),
+            },
             Self::Protocol(reason) => GuestError::Protocol {
                 reason: reason.clone(),
             },
@@ -134,6 +142,7 @@ impl Link {
             decoder: Decoder::new(),
             stream,
             next_call: Arc::clone(&next_call),
+            asked: None,
         };
         if let Some(stream) = &mut owner.stream {
             let mark = std::mem::take(&mut stream.mark);
@@ -154,11 +163,11 @@ impl Link {
         self.next_call.store(first, Ordering::Relaxed);
     }
 
-    /// Whether the guest has broken the protocol: nothing it says is of use.
+    /// Whether no other channel would help: the guest has broken the protocol, or hangs.
     pub(super) fn is_spoilt(&self) -> bool {
         matches!(
             *self.end.borrow(),
-            Some(End::Protocol(_) | End::Generation(_))
+            Some(End::Hung | End::Protocol(_) | End::Generation(_))
         )
     }
 
@@ -300,6 +309,8 @@ struct Owner {
     /// Of a guest with a lease.
     stream: Option<Marked>,
     next_call: Arc<AtomicU64>,
+    /// When it was asked for a sign of life that has not come yet.
+    asked: Option<Instant>,
 }
 
 impl Owner {
@@ -311,8 +322,18 @@ impl Owner {
         end_out: watch::Sender<Option<End>>,
     ) {
         let end = self.serve(&mut channel, &mut orders, &mut data).await;
-        if let End::Protocol(reason) = &end {
-            tracing::warn!(%reason, "the guest speaks nonsense; its sandbox is given up");
+        match &end {
+            End::Protocol(reason) => {
+                tracing::warn!(%reason, "the guest speaks nonsense; its sandbox is given up");
+            }
+            End::Hung => {
+                let seconds = STEP_TIMEOUT.as_secs();
+                tracing::warn!(
+                    seconds,
+                    "the guest gives no sign of life; its sandbox is given up"
+                );
+            }
+            End::Gone | End::Generation(_) => {}
         }
         end_out.send_replace(Some(end.clone()));
         // Nothing may enter after this: calls that already did find their senders dropped, and the reason.
@@ -339,6 +360,8 @@ impl Owner {
         let span = self.stream.as_ref().map(|stream| stream.span);
         let mut pings = tokio::time::interval(span.unwrap_or(Duration::MAX / 4) / PINGS_PER_LEASE);
         pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             let (front, written) = match self.out.front() {
                 Some((frame, written)) => (frame.as_slice(), *written),
@@ -354,8 +377,16 @@ impl Owner {
                 _ = pings.tick(), if span.is_some() => if !self.ping() {
                     return End::Gone;
                 },
+                _ = looks.tick(), if self.is_watched() => if self.hangs() {
+                    return End::Hung;
+                },
                 order = orders.recv() => match order {
-                    Some(order) => self.obey(order),
+                    Some(order) => {
+                        if !self.is_watched() {
+                            looks.reset();
+                        }
+                        self.obey(order);
+                    }
                     None => return End::Gone,
                 },
                 Some(frame) = data.recv(), if self.out_bytes < OUT_HIGH_BYTES => {
@@ -376,6 +407,21 @@ impl Owner {
                 },
             }
         }
+    }
+
+    /// Whether the guest owes an answer. One with a lease is asked for a sign of life all the time.
+    fn is_watched(&self) -> bool {
+        self.stream.is_none() && (self.asked.is_some() || !self.waiters.is_empty())
+    }
+
+    /// Whether a guest that owes an answer says nothing at all; it is asked whether it lives.
+    fn hangs(&mut self) -> bool {
+        if let Some(asked) = self.asked {
+            return asked.elapsed() >= STEP_TIMEOUT;
+        }
+        self.asked = Some(Instant::now());
+        self.queue_ping();
+        false
     }
 
     fn queue(&mut self, frame: Vec<u8>) {
@@ -422,16 +468,21 @@ impl Owner {
             return false;
         }
         if stream.has_begun() {
-            let epoch = self.next_call.load(Ordering::Relaxed) >> EPOCH_SHIFT;
-            // Nobody waits for this call, so its pong is dropped.
-            if let Ok(ping) = request_frame(epoch << EPOCH_SHIFT, RequestBody::Ping {}, &[]) {
-                self.queue(ping);
-            }
+            self.queue_ping();
         }
         true
     }
 
+    fn queue_ping(&mut self) {
+        let epoch = self.next_call.load(Ordering::Relaxed) >> EPOCH_SHIFT;
+        // Nobody waits for this call, so its pong is dropped.
+        if let Ok(ping) = request_frame(epoch << EPOCH_SHIFT, RequestBody::Ping {}, &[]) {
+            self.queue(ping);
+        }
+    }
+
     fn take_in(&mut self, bytes: &[u8]) -> Result<(), End> {
+        self.asked = None;
         let bytes = match &mut self.stream {
             Some(stream) => stream.take(bytes)?,
             None => bytes,

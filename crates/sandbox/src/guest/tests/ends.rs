@@ -165,17 +165,8 @@ async fn a_guest_that_dies_takes_every_pending_call_with_it() {
 }
 
 #[tokio::test]
-async fn a_guest_that_hangs_is_noticed() {
-    let (ours, mut theirs) = tokio::io::duplex(1024);
-    let (reader, writer) = tokio::io::split(ours);
-    let channel = Channel {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
-    };
-    let hello = tokio::spawn(Guest::connect(channel, Settings::default()));
-    let call = next_request(&mut theirs).await.call;
-    say(&mut theirs, call, hello_answer(guest_proto::GENERATION)).await;
-    let guest = hello.await.unwrap().unwrap();
+async fn a_guest_that_hangs_is_noticed_and_given_up() {
+    let (guest, mut theirs) = spoken_to().await;
     tokio::time::pause();
     let error = guest.exec(bash(1, "true")).await.unwrap_err();
     let seconds = (Duration::from_secs(30) + GRACE).as_secs();
@@ -185,7 +176,61 @@ async fn a_guest_that_hangs_is_noticed() {
         next_request(&mut theirs).await.body,
         RequestBody::Exec { .. }
     ));
+    assert_eq!(next_request(&mut theirs).await.body, RequestBody::Ping {});
     assert_eq!(next_request(&mut theirs).await.body, RequestBody::Cancel {});
+    assert!(!guest.is_closed());
+    guest.closed().await;
+    assert!(guest.is_spoilt());
+    let error = guest.exec(bash(2, "true")).await.unwrap_err();
+    let seconds = STEP_TIMEOUT.as_secs();
+    assert!(matches!(error, GuestError::Timeout { seconds: s } if s == seconds));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_lives_is_asked_only_while_it_owes_an_answer_and_has_its_time() {
+    let (guest, mut theirs) = spoken_to().await;
+    tokio::time::sleep(STEP_TIMEOUT * 10).await;
+    let long = ExecCall {
+        timeout: STEP_TIMEOUT * 10,
+        ..bash(1, "sleep 600")
+    };
+    let call = tokio::spawn({
+        let guest = guest.clone();
+        async move { guest.exec(long).await }
+    });
+    let exec = next_request(&mut theirs).await;
+    assert!(matches!(exec.body, RequestBody::Exec { .. }));
+    let mut pings = 0;
+    loop {
+        let request = next_request(&mut theirs).await;
+        if request.body == (RequestBody::Cancel {}) {
+            break;
+        }
+        assert_eq!(request.body, RequestBody::Ping {});
+        pings += 1;
+        // Late, and alive.
+        tokio::time::sleep(STEP_TIMEOUT / 2).await;
+        say(&mut theirs, request.call, AnswerBody::Pong {}).await;
+    }
+    assert!(pings > 10, "{pings}");
+    let error = call.await.unwrap().unwrap_err();
+    let seconds = (STEP_TIMEOUT * 10 + GRACE).as_secs();
+    assert!(matches!(error, GuestError::Timeout { seconds: s } if s == seconds));
+    assert!(!guest.is_closed());
+}
+
+/// A guest that this test plays, and the other end of its channel.
+async fn spoken_to() -> (Guest, tokio::io::DuplexStream) {
+    let (ours, mut theirs) = tokio::io::duplex(1024);
+    let (reader, writer) = tokio::io::split(ours);
+    let channel = Channel {
+        reader: Box::new(reader),
+        writer: Box::new(writer),
+    };
+    let hello = tokio::spawn(Guest::connect(channel, Settings::default()));
+    let call = next_request(&mut theirs).await.call;
+    say(&mut theirs, call, hello_answer(guest_proto::GENERATION)).await;
+    (hello.await.unwrap().unwrap(), theirs)
 }
 
 #[tokio::test]
