@@ -133,6 +133,14 @@ impl TestServer {
         Connection::open(self.address).await
     }
 
+    /// Sends a request three times at once; the statuses, the lowest first.
+    pub(crate) async fn send_thrice(&self, request: &Request) -> [u16; 3] {
+        let (a, b, c) = tokio::join!(self.send(request), self.send(request), self.send(request));
+        let mut statuses = [a.status, b.status, c.status];
+        statuses.sort_unstable();
+        statuses
+    }
+
     /// Sends over a connection of its own and reads the whole answer; one of the control API must be what its
     /// description says.
     pub(crate) async fn send(&self, request: &Request) -> Response {

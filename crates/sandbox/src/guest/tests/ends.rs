@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use guest_proto::{AnswerBody, Decoder, Request, RequestBody, encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinHandle;
 
 use super::*;
 
@@ -219,15 +220,24 @@ async fn a_guest_that_lives_is_asked_only_while_it_owes_an_answer_and_has_its_ti
     assert!(!guest.is_closed());
 }
 
-/// A guest that this test plays, and the other end of its channel.
-async fn spoken_to() -> (Guest, tokio::io::DuplexStream) {
-    let (ours, mut theirs) = tokio::io::duplex(1024);
+/// A server that says hello, and the end of its channel at which a test plays the guest.
+fn greeted() -> (
+    JoinHandle<Result<Guest, GuestError>>,
+    tokio::io::DuplexStream,
+) {
+    let (ours, theirs) = tokio::io::duplex(1024);
     let (reader, writer) = tokio::io::split(ours);
     let channel = Channel {
         reader: Box::new(reader),
         writer: Box::new(writer),
     };
     let hello = tokio::spawn(Guest::connect(channel, Settings::default()));
+    (hello, theirs)
+}
+
+/// The same once the guest has answered.
+async fn spoken_to() -> (Guest, tokio::io::DuplexStream) {
+    let (hello, mut theirs) = greeted();
     let call = next_request(&mut theirs).await.call;
     say(&mut theirs, call, hello_answer(guest_proto::GENERATION)).await;
     (hello.await.unwrap().unwrap(), theirs)
@@ -235,13 +245,7 @@ async fn spoken_to() -> (Guest, tokio::io::DuplexStream) {
 
 #[tokio::test]
 async fn nonsense_from_the_guest_closes_the_channel_and_says_why() {
-    let (ours, mut theirs) = tokio::io::duplex(1024);
-    let (reader, writer) = tokio::io::split(ours);
-    let channel = Channel {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
-    };
-    let hello = tokio::spawn(Guest::connect(channel, Settings::default()));
+    let (hello, mut theirs) = greeted();
     theirs
         .write_all(b"bash: guest: command not found\n")
         .await
@@ -252,13 +256,7 @@ async fn nonsense_from_the_guest_closes_the_channel_and_says_why() {
 
 #[tokio::test]
 async fn an_answer_nobody_waits_for_is_dropped_and_another_generation_refused() {
-    let (ours, mut theirs) = tokio::io::duplex(1024);
-    let (reader, writer) = tokio::io::split(ours);
-    let channel = Channel {
-        reader: Box::new(reader),
-        writer: Box::new(writer),
-    };
-    let hello = tokio::spawn(Guest::connect(channel, Settings::default()));
+    let (hello, mut theirs) = greeted();
     let call = next_request(&mut theirs).await.call;
     say(&mut theirs, call + 1000, AnswerBody::Pong {}).await;
     say(&mut theirs, call, hello_answer(99)).await;
